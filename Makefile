@@ -21,7 +21,7 @@ run: setup ## Start a demo hospital on http://127.0.0.1:8080
 
 test: ## Build the server and run every test
 	@scripts/setup.sh test
-	cargo build --bin hims
+	cargo build --workspace --bin hims --tests
 	cargo test --workspace
 
 soak: ## Work half an hour under faults (SOAK_MINUTES) and check the history
@@ -34,6 +34,9 @@ lint: ## Check format, lints, dependencies and documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	PATH="$(TOOLS):$$PATH" cargo deny check licenses bans sources
+	@export PATH="$(TOOLS):$$PATH"; if timeout 60 cargo deny --log-level off fetch db; then \
+		cargo deny check --disable-fetch advisories; \
+	else echo "advisories: not checked, since their database cannot be had from here"; fi
 	PATH="$(TOOLS):$$PATH" cargo machete --skip-target-dir
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 

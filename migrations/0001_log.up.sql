@@ -91,18 +91,29 @@ create table log.receipts (
 );
 create index receipts_recorded_at on log.receipts using brin (recorded_at);
 
--- Subject keys: one per person, wrapped by a master key that the database never sees. Destroying a subject key makes
--- the person's values unreadable, which erases the person.
+-- The master keys of the log, which the database never sees: one, or more while one takes the place of another. Each
+-- wraps the same root secret, from which follow the keys that blind claims, authenticate snapshots and seal files.
+create table log.master_keys (
+    id         uuid    not null primary key,  -- follows from the master key and says nothing about it
+    root       bytea   not null,              -- the root secret, wrapped by the master key
+    is_current boolean not null               -- whether the master key wraps new keys
+);
+create unique index master_keys_current on log.master_keys (is_current) where is_current;
+
+-- Subject keys: one per person, wrapped by a master key. Destroying a subject key makes the person's values unreadable,
+-- which erases the person.
 create table log.subject_keys (
     subject_id   uuid        not null primary key,
+    wrapped_by   uuid        references log.master_keys (id) deferrable,
     wrapped      bytea,
-    created_at   timestamptz not null default now(),
+    changed_at   timestamptz not null default now(),  -- when the key was made, wrapped anew or destroyed
     destroyed_at timestamptz,
-    check ((wrapped is null) = (destroyed_at is not null))
+    check ((wrapped is null) = (destroyed_at is not null)),
+    check ((wrapped is null) = (wrapped_by is null))
 );
 
 -- Snapshots: the folded states of long streams, with personal values sealed as in the log. Snapshots may be deleted at
--- any time. The code authenticates a snapshot (HMAC with a key that follows from the master key): it covers the stream,
+-- any time. The code authenticates a snapshot (HMAC with a key that follows from the root secret): it covers the stream,
 -- the version, the hash of the event at that version, and the state, as text. A snapshot with another code is not used.
 create table log.snapshots (
     stream_id     uuid    not null primary key,
@@ -113,7 +124,7 @@ create table log.snapshots (
     code          bytea   not null
 );
 
--- Files beside the log, such as those of reports, sealed with a key that follows from the master key. A file can be made
+-- Files beside the log, such as those of reports, sealed with a key that follows from the root secret. A file can be made
 -- again from the log, so it is deleted after a while.
 create table log.report_files (
     id      uuid        not null primary key,  -- the stream of which it is the file
@@ -153,4 +164,12 @@ create table log.backups (
     position bigint      not null,  -- the last position of the log in the backup
     hash     bytea       not null,  -- the hash of the event at that position
     folder   text        not null
+);
+
+-- How far `hims scrub` has come: PostgreSQL keeps nothing on the disk of people whom events up to this position erased. No
+-- row before the first run. Not part of a backup: a restored log is on another disk.
+create table log.scrubs (
+    is_last  boolean     not null primary key default true check (is_last),
+    position bigint      not null,
+    done_at  timestamptz not null
 );

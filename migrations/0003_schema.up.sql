@@ -305,10 +305,9 @@ select version::text as version, description, installed_on as applied_at, succes
 grant select on public.schema_migrations to hims_tables;
 
 -- How the database works, for those who run it: in SQL for hims_owner, its members and superusers, over HTTP for callers
--- who may read all data. Everybody else sees no row.
-create function hims_identity.sees_statistics() returns boolean language sql stable as $$
-    select hims_identity.current_user_reads('all_data') or pg_has_role(session_user, 'hims_owner', 'member')
-$$;
+-- who may read all data, or how the hospital is run. Everybody else sees no row.
+create function hims_identity.sees_statistics() returns boolean language sql stable
+    return hims_identity.current_user_reads('all_data', 'operations') or pg_has_role(session_user, 'hims_owner', 'member');
 
 -- What pg_stat_statements has counted in this database: nothing, if the extension is missing or its library is not
 -- loaded. Statements of other roles are shown if hims_owner is a member of pg_read_all_stats.
@@ -352,21 +351,18 @@ select schemaname, relname, n_tup_ins, n_tup_upd, n_tup_del, n_live_tup, n_dead_
 grant select on public.query_performance, public.table_bloat to hims_reader;
 
 -- The caller's department, if the caller may read the patients of that department.
-create function hims_identity.assigned_department_id() returns uuid language sql stable as $$
-    select case when hims_identity.current_user_reads('assigned_patients')
-                then hims_identity.current_user_department_id() end
-$$;
+create function hims_identity.assigned_department_id() returns uuid language sql stable
+    return case when hims_identity.current_user_reads('assigned_patients')
+                then hims_identity.current_user_department_id() end;
 
 -- Whether the statement lists the patients of the caller's department. The answer decides only how the patients are
 -- looked up.
-create function hims_identity.lists_assigned_patients() returns boolean language sql stable as $$
-    select hims_identity.setting('lists_assigned_patients') is not null
-$$;
+create function hims_identity.lists_assigned_patients() returns boolean language sql stable
+    return hims_identity.setting('lists_assigned_patients') is not null;
 
 -- The caller, if the caller may read the patients for whom they recorded something.
-create function hims_identity.assigned_user_id() returns uuid language sql stable as $$
-    select case when hims_identity.current_user_reads('assigned_patients') then hims_identity.current_user_id() end
-$$;
+create function hims_identity.assigned_user_id() returns uuid language sql stable
+    return case when hims_identity.current_user_reads('assigned_patients') then hims_identity.current_user_id() end;
 
 -- Protects a table by row-level security, which then applies to the table's owner, too. The policies let the owner and
 -- the projector work on all rows; there is no policy for readers yet.
@@ -378,6 +374,121 @@ begin
                    protected, current_user);
     execute format('create policy projector_works on %s for all to hims_projector using (true) with check (true)',
                    protected);
+end $$;
+
+-- Which patients' records are not open to every caller whose roles read such records: records that are restricted, and
+-- those of patients who forbade the caller to see them. Few, and none in most hospitals. Every read asks this, so it is a
+-- function of PL/pgSQL, whose plan a session keeps.
+create function hims_identity.marked_patients() returns uuid[]
+    language plpgsql stable security definer set search_path = hims, public, pg_temp as $$
+begin
+    if not pg_has_role(session_user, 'hims_writer', 'member') then
+        return null;
+    end if;
+    return array(
+        select id from patients where confidentiality <> 'N'
+         union all
+        select r.id from consents c cross join lateral hims_identity.records_of(c.patient_id) as r (id)
+         where c.user_id = hims_identity.current_user_id() and c.scope = 'treatment' and c.provision = 'deny'
+           and c.withdrawn_at is null);
+end $$;
+
+-- Whether a patient forbade the caller to see their records.
+create function hims_identity.is_forbidden(of_patient uuid) returns boolean
+    language plpgsql stable security definer set search_path = hims, public, pg_temp as $$
+begin
+    return exists (select from consents c
+                    where c.user_id = hims_identity.current_user_id() and c.scope = 'treatment'
+                      and c.provision = 'deny' and c.withdrawn_at is null
+                      and c.patient_id in (select hims_identity.records_of(of_patient)));
+end $$;
+
+-- Whether the rows about a patient in a table are closed to the caller. They are open to those who took access in an
+-- emergency, for that time; to the patient; and, unless the patient forbade it, to those who treat the patient: who belong
+-- to the care team, or saw or will see the patient as a provider. What the pharmacy or the laboratory needs for what it was
+-- asked for is open to it in the tables that these words open, which `words` names among others. What the caller arranged
+-- alone does not count: somebody else must have assigned the caller, made the appointment, prescribed or ordered.
+create function hims_identity.is_closed(of_patient uuid, words text[]) returns boolean
+    language plpgsql stable security definer set search_path = hims, public, pg_temp as $$
+declare
+    records uuid[] := array(select hims_identity.records_of(of_patient));
+    me      uuid   := hims_identity.current_user_id();
+begin
+    return not (
+        exists (select from own_patients where patient_id = of_patient)
+        or exists (select from emergency_accesses e
+                    where e.patient_id = any (records) and e.user_id = me and e.granted_at <= now() and e.ends_at > now())
+        or not hims_identity.is_forbidden(of_patient)
+           and (exists (select from care_team_assignments t
+                         where t.patient_id = any (records) and t.user_id = me and t.created_by is distinct from me
+                           and t.starts_at <= now() and coalesce(t.ends_at > now(), true))
+                or exists (select from appointments a
+                            where a.patient_id = any (records) and a.provider_id = me and a.created_by is distinct from me
+                              and a.status <> 'cancelled')
+                or exists (select from consultations c
+                            where c.patient_id = any (records) and c.provider_id = me and c.created_by is distinct from me)
+                or 'prescriptions' = any (words) and hims_identity.current_user_reads('prescriptions')
+                   and exists (select from prescriptions p
+                                where p.patient_id = any (records) and p.status not in ('pending', 'cancelled')
+                                  and p.created_by is distinct from me)
+                or 'lab_orders' = any (words) and hims_identity.current_user_reads('lab_orders')
+                   and exists (select from lab_orders o
+                                where o.patient_id = any (records) and o.status <> 'cancelled'
+                                  and o.created_by is distinct from me)));
+end $$;
+
+-- Whether a text names a patient whose record is closed to the caller, of these patients.
+create function hims_identity.names_closed(told text, marked uuid[]) returns boolean
+    language plpgsql stable as $$
+begin
+    return exists (select from regexp_matches(told, '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}', 'g') as named (it)
+                    where it[1]::uuid = any (marked) and hims_identity.is_closed(it[1]::uuid, '{audit_logs}'));
+end $$;
+
+-- Whether the caller wrote a notification or got it. What the hospital told somebody stays open to them, unless the patient
+-- of whom it speaks forbade them to see the records.
+create function hims_identity.was_told(notification uuid) returns boolean
+    language sql stable security definer set search_path = hims, public, pg_temp as $$
+    select exists (select from notifications n
+                    where n.id = notification
+                      and (n.created_by = hims_identity.current_user_id()
+                           or exists (select from notification_recipients r
+                                       where r.notification_id = n.id
+                                         and r.recipient_id = hims_identity.current_user_id()))
+                      and not hims_identity.is_forbidden(n.subject_patient_id))
+$$;
+
+-- The column of a table with the patient whom a row is about; null for a table that says nothing about patients. A user
+-- may be a patient, but the row of a user says nothing about the patient.
+create function hims_identity.patient_column(of_table regclass) returns name language sql stable
+    return (select case relname when 'patients' then 'id'::name when 'users' then null
+                   else (select attname from pg_attribute
+                          where attrelid = of_table and attname in ('patient_id', 'subject_patient_id')
+                          order by attname limit 1) end
+              from pg_class where oid = of_table);
+
+-- Which of these rows of some tables are about a patient whose record is closed to the caller.
+create function hims_identity.closed_among(tables regclass[], ids uuid[]) returns setof uuid
+    language plpgsql stable security definer set search_path = hims, public, pg_temp as $$
+declare
+    marked   uuid[] := hims_identity.marked_patients();
+    of_table regclass;
+    about    name;
+    words    text;
+begin
+    if cardinality(marked) > 0 then
+        foreach of_table in array tables loop
+            about := hims_identity.patient_column(of_table);
+            continue when about is null;
+            select obj_description(oid, 'pg_policy') into words
+              from pg_policy where polrelid = of_table and polname = 'reader_reads';
+            return query execute format(
+                'select id from %1$s where id = any($1) and %2$I = any($2) and hims_identity.is_closed(%2$I, $3) %3$s',
+                of_table, about,
+                case when of_table = to_regclass('notifications') then 'and not hims_identity.was_told(id)' end)
+                using ids, marked, string_to_array(words, ', ');
+        end loop;
+    end if;
 end $$;
 
 -- Protects a read table and decides who reads which of its rows, by classes of readers (docs/adr/0017). These classes
@@ -418,6 +529,9 @@ declare
     part     text[];
     known    record;
     rows     text;
+    about    name   := hims_identity.patient_column(protected);
+    -- Conditions that also open rows about patients whose records are closed.
+    exempt   text[] := case relation when 'notifications' then array['hims_identity.was_told(notifications.id)'] end;
 begin
     foreach class in array classes loop
         part := regexp_match(class, '^(with |of )?(\w+)(?: by (\w+))?(?: where (.+))?$');
@@ -455,12 +569,18 @@ begin
         asking := asking || string_to_array(coalesce(known.word, part[2]), ', ');
         if known is null and part[4] is null then
             words := words || part[2];
+            if class in ('audit_logs', 'disclosures') then
+                exempt := exempt || format('(select hims_identity.current_user_reads(%L))', class);
+            end if;
             continue;
         end if;
         rows := coalesce(format(known.rows, relation, coalesce(part[3], known.id), part[2]),
                          format('(select hims_identity.current_user_reads(%L))', part[2]));
         if part[4] is not null then
             rows := format('((%s) and %s)', part[4], rows);
+        end if;
+        if class = 'oneself' and 'audit_logs' = any (classes) then
+            exempt := exempt || rows;
         end if;
         if known.looks_elsewhere then
             lookups := lookups || rows;
@@ -471,11 +591,27 @@ begin
     rows := format('(select hims_identity.current_user_reads(%s))',
                    (select string_agg(quote_literal(it), ', ') from unnest(words) as it));
     rows := case when 'true' = any (columns) then 'true' else array_to_string(rows || columns || lookups, ' or ') end;
-    asking := case when 'everybody' = any (asking) then '{everybody}' else asking end;
+    asking := case when 'everybody' = any (asking) then '{everybody}'
+                   else array(select distinct it from unnest(asking) as it order by it) end;
+    -- A record that is closed to the caller is so in every table that says something about the patient. What auditors read,
+    -- and what was disclosed, is open to those whose words are for that, and to the users whom it is about.
+    if about is not null and rows <> 'true' then
+        rows := format('(%1$s) and (%2$I.%3$I is null or %2$I.%3$I <> all ((select hims_identity.marked_patients())::uuid[])
+                        or not hims_identity.is_closed(%2$I.%3$I, %5$L)%4$s)', rows, relation, about,
+                       (select string_agg(' or ' || it, '') from unnest(exempt) as it),
+                       array(select it from unnest(asking) as it where it in ('prescriptions', 'lab_orders')));
+    end if;
+    -- The audit also names patients beside the one whom a row is about: whom a list showed, and who was asked for.
+    if relation = 'audit_logs' then
+        rows := format('%s and (cardinality((select hims_identity.marked_patients())) = 0
+                        or (select hims_identity.current_user_reads(''audit_logs''))
+                        or not hims_identity.names_closed(concat_ws('' '', resource_id, patients_shown, old_values, new_values),
+                                                          (select hims_identity.marked_patients())))', rows);
+    end if;
     perform hims_identity.protect(protected);
     execute format('create policy reader_reads on %s for select to hims_reader using (%s)', protected, rows);
     execute format('comment on policy reader_reads on %s is %L', protected,
-                   (select string_agg(distinct it, ', ' order by it) from unnest(asking) as it));
+                   array_to_string(asking, ', '));
     execute format('grant select on %s to hims_reader', protected);
     execute format('grant select, insert, update, delete on %s to hims_projector', protected);
 end $$;

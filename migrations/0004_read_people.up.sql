@@ -68,6 +68,7 @@ create table users (
     is_email_verified    boolean      not null,
     must_change_password boolean      not null,
     has_second_factor    boolean      not null,
+    is_service_account   boolean      not null,
     last_login_at        timestamptz,
     password_changed_at  timestamptz,
     version              integer      not null,

@@ -36,6 +36,7 @@ create table patients (
     organ_donor                    boolean      not null default false,
     advance_directive              boolean      not null default false,
     deceased_at                    timestamptz, -- null while the patient lives, or after the patient was erased
+    confidentiality                varchar(1)   not null default 'N' check (confidentiality in ('N', 'R', 'V')),
     version                        integer      not null,
     created_at                     timestamptz  not null,
     updated_at                     timestamptz  not null,
@@ -56,6 +57,8 @@ create index idx_patients_phone_email on patients (phone_primary, email);
 create index idx_patients_fulltext on patients using gin (search);
 create index idx_patients_fuzzy_name on patients using gin (name_folded gin_trgm_ops);
 create index idx_patients_ssn on patients (ssn_blind_index);
+-- Few records are not open to all whose roles read such records.
+create index idx_patients_confidentiality on patients (id) where confidentiality <> 'N';
 create index idx_patients_created_by on patients (created_by);
 create index idx_patients_updated_by on patients (updated_by);
 alter table users add constraint users_patient_id_fkey

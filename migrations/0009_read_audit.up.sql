@@ -7,6 +7,7 @@ create table audit_logs (
     position      bigint       not null,  -- the position of the event in the log
     user_id       uuid,                   -- no foreign key: an audit row outlives the rows to which it refers
     session_id    uuid,
+    role          varchar(50),            -- the primary role that the user had then, by its name
     action        varchar(100) not null,  -- the event type
     resource_type varchar(50)  not null,
     resource_id   uuid,
@@ -78,4 +79,4 @@ create index idx_process_failures_process on process_failures (process, created_
 create index idx_process_failures_resource on process_failures (resource_id);
 
 select hims_identity.readable('audit_logs', 'audit_logs');
-select hims_identity.readable('process_failures', 'audit_logs');
+select hims_identity.readable('process_failures', 'audit_logs', 'operations');

@@ -26,6 +26,8 @@ create table emergency_accesses (
     id          uuid        not null primary key,
     patient_id  uuid        not null references patients (id) deferrable initially deferred,
     user_id     uuid        not null references users (id) deferrable initially deferred,
+    seconded_by uuid        references users (id) deferrable initially deferred,
+    awaits_second boolean   not null,
     reason      text,
     granted_at  timestamptz not null,
     ends_at     timestamptz not null check (ends_at >= granted_at),
@@ -39,12 +41,14 @@ create table emergency_accesses (
     created_by  uuid        references users (id) deferrable initially deferred,
     updated_by  uuid        references users (id) deferrable initially deferred,
     constraint chk_reviewed check ((review = 'open') = (reviewed_at is null)),
+    constraint chk_seconded_by_another check (seconded_by <> user_id),
     constraint chk_reviewed_by_another check (reviewed_by <> user_id)
 );
 create index idx_emergency_patient on emergency_accesses (patient_id, granted_at);
 create index idx_emergency_user on emergency_accesses (user_id, granted_at);
 create index idx_emergency_review on emergency_accesses (review, granted_at);
 create index idx_emergency_granted_at on emergency_accesses (granted_at);
+create index idx_emergency_seconded_by on emergency_accesses (seconded_by);
 create index idx_emergency_reviewed_by on emergency_accesses (reviewed_by);
 create index idx_emergency_created_by on emergency_accesses (created_by);
 create index idx_emergency_updated_by on emergency_accesses (updated_by);

@@ -3,9 +3,9 @@
 # once when all of them are there.
 #
 #   scripts/setup.sh        for make run and bench
-#   scripts/setup.sh test   also the mail server of the tests, python3-aiosmtpd, openssl for its certificate, and age,
-#                           with which the tests open backups; mandoc, systemd-analyze and promtool, which check manual
-#                           pages, the unit and the alerts; and redis-server
+#   scripts/setup.sh test   also the mail server of the tests, python3-aiosmtpd, openssl for its certificate, python3-fido2
+#                           for their passkeys, and age, with which they open backups; mandoc, systemd-analyze and
+#                           promtool, which check manual pages, the unit and the alerts; and redis-server
 #   scripts/setup.sh lint   also cargo-deny and cargo-machete, built once into target/tools
 #   scripts/setup.sh deb    also cargo-deb, built once into target/tools, and dpkg-dev, which finds needed libraries
 set -euo pipefail
@@ -89,6 +89,7 @@ if [ "${1:-}" = test ]; then
     have promtool || packages+=(prometheus)
     have redis-server || packages+=(redis-server)
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || packages+=(python3-aiosmtpd)
+    /usr/bin/python3 -c 'import fido2' 2>/dev/null || packages+=(python3-fido2)
     if [ ${#packages[@]} -gt 0 ]; then
         may_install || fail "missing for the tests: ${packages[*]}; install them, or run this as root on Debian or Ubuntu."
         apt update

@@ -5,7 +5,7 @@ use sqlx::{ConnectOptions as _, PgPool};
 
 use crate::connections::{DatabaseError, Following, PROGRAM, Primary, Work, servers_of};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, refuse_foreign};
-use crate::hospital::key_of;
+use crate::keys::keys_of;
 use crate::slow::Slow;
 use crate::{HospitalError, Purpose, Settings};
 
@@ -14,6 +14,8 @@ pub(crate) struct Database {
     primary: Primary,
     migrations: Primary,
     embedded: Option<EmbeddedPostgres>,
+    /// The superuser of the embedded PostgreSQL.
+    superuser: Option<Primary>,
     _following: Following,
 }
 
@@ -34,7 +36,7 @@ impl Database {
                 Some(url) => Primary::find(servers(url)?).await?,
                 None => primary.clone(),
             };
-            return Ok(Self { _following: primary.follow(), primary, migrations, embedded: None });
+            return Ok(Self { _following: primary.follow(), primary, migrations, superuser: None, embedded: None });
         }
         refuse_foreign(&settings.data_dir)?;
         let mut options = EmbeddedOptions::new(&settings.data_dir);
@@ -44,26 +46,26 @@ impl Database {
         }
         if !settings.has_data() {
             // The master key is created before the data, so that no data exist without a key.
-            key_of(settings, purpose)?;
+            keys_of(settings, purpose).await?;
         }
         match EmbeddedPostgres::start(options.clone()).await {
             Ok(embedded) => {
-                let logins = [embedded.connect_options(), embedded.migration_options()];
+                let logins = [embedded.connect_options(), embedded.migration_options(), embedded.overseer_options()];
                 Ok(Self::on_one_server(logins.map(|it| as_program(settings, it)), Some(embedded)))
             }
             Err(EmbeddedError::InUse(_)) if purpose != Purpose::Serve => {
                 let reached = EmbeddedPostgres::reach(&options)?;
-                let logins = [reached.connect_options(), reached.migration_options()];
+                let logins = [reached.connect_options(), reached.migration_options(), reached.overseer_options()];
                 Ok(Self::on_one_server(logins.map(|it| as_program(settings, it)), None))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// A database on one server, which the server's login and the login for migrations reach in these ways.
-    fn on_one_server(logins: [PgConnectOptions; 2], embedded: Option<EmbeddedPostgres>) -> Self {
-        let [primary, migrations] = logins.map(Primary::only);
-        Self { _following: primary.follow(), primary, migrations, embedded }
+    /// A database on one server, which the server's login, the login for migrations and the superuser reach in these ways.
+    fn on_one_server(logins: [PgConnectOptions; 3], embedded: Option<EmbeddedPostgres>) -> Self {
+        let [primary, migrations, superuser] = logins.map(Primary::only);
+        Self { _following: primary.follow(), primary, migrations, superuser: Some(superuser), embedded }
     }
 
     /// The server to which the server's login connects.
@@ -79,6 +81,12 @@ impl Database {
     /// A pool of connections as the login for migrations, which is a member of the role that owns the log.
     pub(crate) fn migrator(&self) -> PgPool {
         self.migrations.pool(3, Work::Own)
+    }
+
+    /// A pool of connections for what concerns the server as a whole: as the superuser of the embedded PostgreSQL, or else
+    /// as the login for migrations, which may or may not be allowed to.
+    pub(crate) fn overseer(&self) -> PgPool {
+        self.superuser.as_ref().unwrap_or(&self.migrations).pool(1, Work::Own)
     }
 
     /// Applies pending migrations, if a login is known that may do so.

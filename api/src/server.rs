@@ -14,6 +14,7 @@ use tracing_actix_web::{RequestId, RootSpanBuilder, TracingLogger};
 
 use crate::hospital::Stage;
 use crate::problem::Problem;
+use crate::provider::Provider;
 use crate::routes::{self, Connections, Deadline, Limits, RequestIds, cors, protect, shed};
 use crate::telemetry::{continue_trace, interval, prometheus};
 use crate::wire::{self, Tls};
@@ -37,12 +38,13 @@ pub struct Listening {
 /// Binds the address of the settings; [`Listening::serve`] answers requests then.
 ///
 /// # Errors
-/// When the address cannot be bound, or the certificate of the settings cannot be used.
+/// When the address cannot be bound, or the certificate or the OpenID provider of the settings cannot be used.
 pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listening> {
     let hospital = web::Data::new(hospital);
     let served = hospital.clone();
     let prometheus = web::Data::new(prometheus(settings.otlp_endpoint.is_some()));
     let limits = web::Data::new(Limits::new(settings));
+    let provider = web::Data::new(Provider::try_new(settings).map_err(std::io::Error::other)?);
     let proxies = Arc::new(settings.trusted_proxies.clone());
     let trusted = web::Data::from(Arc::clone(&proxies));
     let connections = Arc::new(Connections::new(settings, proxies));
@@ -54,6 +56,7 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
             .app_data(served.clone())
             .app_data(prometheus.clone())
             .app_data(limits.clone())
+            .app_data(provider.clone())
             .app_data(trusted.clone())
             .app_data(deadline)
             .app_data(contacts.clone())

@@ -188,17 +188,21 @@ async fn catalogue(effort: Effort, report: &Report, server: &Server) -> Result<(
 async fn recorded(effort: Effort, report: &Report, (postgres, server): (&Postgres, &Server)) -> Result<(), Failure> {
     let recording = Postgres::start().await?;
     let recorder = Server::start(recording.settings()).await?;
-    let (mut rows, mut lists) = (Vec::new(), Vec::new());
-    for (postgres, server) in [(postgres, server), (&recording, &recorder)] {
+    let both = [(postgres, server), (&recording, &recorder)];
+    for (_, server) in both {
         record_some(server).await?;
-        let get =
-            |path: String| (head("GET", &format!("/api/v1/vital-signs{path}"), &server.token) + "\r\n").into_bytes();
-        let ids = ids_of_vital_signs(postgres).await?;
-        rows.push(callers(server, ids.iter().map(|id| get(format!("/{id}"))).collect(), 200).await?);
-        lists.push(callers(server, vec![get("?limit=50".to_owned())], 200).await?);
     }
-    for (bench, callers) in NAMES[4..].iter().zip([rows, lists]) {
-        if let (Ok([unrecorded, recorded]), true) = (<[_; 2]>::try_from(callers), report.wants(&[bench])) {
+    for (bench, is_list) in NAMES[4..].iter().zip([false, true]).filter(|(bench, _)| report.wants(&[bench])) {
+        let mut asking = Vec::with_capacity(both.len());
+        for (postgres, server) in both {
+            let get = |path: String| {
+                (head("GET", &format!("/api/v1/vital-signs{path}"), &server.token) + "\r\n").into_bytes()
+            };
+            let rows = ids_of_vital_signs(postgres).await?.into_iter().map(|id| get(format!("/{id}")));
+            let paths = if is_list { vec![get("?limit=50".to_owned())] } else { rows.collect() };
+            asking.push(callers(server, paths, 200).await?);
+        }
+        if let Ok([unrecorded, recorded]) = <[_; 2]>::try_from(asking) {
             let compared = in_turns(effort, unrecorded, recorded).await?;
             report.write(compared.figure(bench, "/s", 0.5), Better::More)?;
         }

@@ -83,7 +83,7 @@ impl Postgres {
             })
             .connect_lazy_with(self.server.connect_options());
         let store =
-            PgEventStore::connect(writers, MasterKey::try_new(&[7; 32])?, Upcasters::default(), PgOptions::default())
+            PgEventStore::connect(writers, MasterKey::new(&[7; 32]), Upcasters::default(), PgOptions::default())
                 .await?;
         Ok(Arc::new(store))
     }

@@ -8,6 +8,7 @@ use hims_api::{Hospital, Purpose, Settings, server};
 use hims_commands::patient::RegisterPatient;
 use hims_commands::{Caller, Password, Request};
 use hims_event_store::Position;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -84,6 +85,12 @@ async fn open(settings: &Settings) -> Result<(server::Listening, Ready), Failure
     let session = hospital.login.start("doctor@demo.hims", &password, None, (None, None)).await?;
     let read_position = hospital.runner.as_ref().ok_or("nothing is projected")?.position.clone();
     let listening = server::listen(settings, hospital)?;
-    let ready: Ready = (listening.address, session.token, patients, read_position, Box::pin(listening.stop()));
+    let ready: Ready = (
+        listening.address,
+        session.token.expose_secret().to_owned(),
+        patients,
+        read_position,
+        Box::pin(listening.stop()),
+    );
     Ok((listening, ready))
 }

@@ -13,9 +13,10 @@ insert into departments (id, code, name, time_zone, is_active, version, created_
 values (pg_temp.key(2, 0), 'DEPT', 'Department', 'America/New_York', true, 1, now(), now());
 
 insert into users (id, email, password_hash, first_name, last_name, role_id, department_id, is_active,
-                   is_email_verified, must_change_password, has_second_factor, version, created_at, updated_at)
+                   is_email_verified, must_change_password, has_second_factor, is_service_account, version,
+                   created_at, updated_at)
 select pg_temp.key(3, n), 'provider' || n || '@slots.example', '!', 'Given' || n, 'Family' || n, pg_temp.key(1, 1),
-       pg_temp.key(2, 0), true, true, false, false, 1, now(), now()
+       pg_temp.key(2, 0), true, true, false, false, false, 1, now(), now()
   from generate_series(0::bigint, {providers} - 1) n;
 
 insert into rooms (id, department_id, room_number, room_type, capacity, status, version, created_at, updated_at)

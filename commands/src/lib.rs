@@ -13,16 +13,19 @@ mod processes;
 mod testing;
 
 pub use access::{
-    Allowances, AskForTicket, Caller, Credentials, Duty, Enrolled, Enrolment, FirstCode, LoggedIn, Login, LoginFailure,
-    NewPassword, OneTimeCode, Password, Permission, Proof, SecondFactors, SessionLimits, Share, Ticket, TicketStream,
-    role_id, system_roles, token_hash,
+    Allowances, AskForChallenge, AskForReset, AskForTicket, Caller, Challenge, ChosenPassword, ClientCredentials,
+    ClientSecret, Credential, Credentials, Duty, Enrolled, Enrolment, FirstCode, Identified, LoggedIn, Login,
+    LoginFailure, NewPasskey, NewPassword, NewSecret, OneTimeCode, OpenIdAttempt, PasskeyLogin, Passkeys, Password,
+    Permission, Proof, SecondFactors, ServiceToken, SessionLimits, Share, SignedLogin, SignedProof, Ticket,
+    TicketStream, Vouched, role_id, system_roles, token_hash,
 };
 pub use aggregates::{
-    appointment, appointment_note, appointment_series, billing_record, care_team_assignment, consultation, department,
-    emergency_access, insurance_claim, insurance_policy, interaction_profile, inventory_item, inventory_level,
-    lab_order, lab_result, lab_test, medical_history, medication, medication_list, medication_lot, notification,
-    notification_preferences, patient, payer, prescription, price, provider_schedule, report, report_execution,
-    report_schedule, role, room, session, supplier, treatment, user, vital_signs, waitlist_entry,
+    amendment_request, appointment, appointment_note, appointment_series, billing_record, care_team_assignment,
+    consultation, department, disclosure, emergency_access, insurance_claim, insurance_policy, interaction_profile,
+    inventory_item, inventory_level, lab_order, lab_result, lab_test, medical_history, medication, medication_list,
+    medication_lot, notification, notification_preferences, password_reset, patient, payer, prescription, price,
+    provider_schedule, report, report_execution, report_schedule, role, room, session, supplier, treatment, user,
+    vital_signs, waitlist_entry,
 };
 pub use machinery::{
     Cause, Claims, Command, Context, DailyWork, Day, Decision, Entry, EventRef, Executor, Failure, Found, Happened,
@@ -31,6 +34,6 @@ pub use machinery::{
     fold_of, json_schema, json_schema_with, note_of_restore, one_of, read, read_phone, refuse, scopes, upcasters,
 };
 pub use processes::{
-    CriticalEscalation, Message, Messenger, NotMade, ProcessSettings, ReportFile, ReportMaker, ReportWanted,
+    CriticalEscalation, Message, Messenger, NotMade, ProcessSettings, ReportFile, ReportMaker, ReportWanted, ResetMail,
     Undelivered, start_processes,
 };

@@ -87,8 +87,11 @@ pub enum Event {
         /// The stream that the command was for.
         stream_id: Uuid,
     },
-    /// A login failed: the password was wrong, the e-mail address is unknown or the user is inactive.
+    /// Somebody failed to prove who they are: a password, a code or a secret was wrong, the e-mail address is unknown or
+    /// the user is inactive.
     LoginFailed {
+        /// The name of the command, such as `start-session` for a login.
+        command: String,
         /// The user who has the e-mail address; `None` when no user has the address.
         user_id: Option<UserId>,
         /// The stable code of the failure.

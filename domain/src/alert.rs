@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::values::Text;
-use crate::{AllergyId, MedicationEntryId, PrescriptionItemId, interaction_profile, patient, terms};
+use crate::{AllergyId, MedicationEntryId, PrescriptionItemId, derived_row, interaction_profile, patient, terms};
 
 terms! {
     /// What an alert is about.
@@ -105,6 +105,23 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// The id of the row of the alert in a prescription. An alert that has become more severe has a row of its own.
+    pub fn row(&self, prescription: Uuid) -> Uuid {
+        let id = |id: Option<Uuid>| id.map(|it| it.to_string()).unwrap_or_default();
+        let code = |code: Option<&Text<20>>| code.map(|it| it.0.clone()).unwrap_or_default();
+        let parts = [
+            "alert".to_owned(),
+            id(self.item_id.map(Uuid::from)),
+            self.kind.to_string(),
+            self.severity.to_string(),
+            self.allergy_severity.map(|it| it.to_string()).unwrap_or_default(),
+            id(self.other.map(Other::id)),
+            code(self.ingredient.as_ref()),
+            code(self.other_ingredient.as_ref()),
+        ];
+        derived_row(prescription, &parts.each_ref().map(String::as_str))
+    }
+
     /// Whether the two alerts say the same about the same line and the same other, however severe.
     fn is_about_the_same(&self, other: &Self) -> bool {
         (self.item_id, self.kind, self.other) == (other.item_id, other.kind, other.other)

@@ -13,6 +13,12 @@ pub fn derived(kind: &str, parts: &[&str]) -> Uuid {
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }
 
+/// The id of a row whose event names none (UUID version 5 in the namespace of the row's stream): the same parts always
+/// give the same id.
+pub fn derived_row(stream: Uuid, parts: &[&str]) -> Uuid {
+    Uuid::new_v5(&stream, parts.join("\u{1f}").as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

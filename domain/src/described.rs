@@ -56,6 +56,8 @@ pub enum Shape {
     List(&'static Shape),
     /// An object whose keys are free.
     Map(&'static Shape),
+    /// An object whose form another standard describes. Whoever uses the object checks it.
+    Json,
     /// A value that may be left out or null.
     Optional(&'static Shape),
     /// An object with these fields.

@@ -34,6 +34,8 @@ pub struct EmergencyAccess {
     pub granted_at: DateTime<Utc>,
     /// When the access ends, or ended.
     pub ends_at: DateTime<Utc>,
+    /// How many minutes a second person is asked to allow; `None` if the access needs no second person, or has one.
+    pub awaits_minutes: Option<i32>,
     /// How far the review is.
     pub review: Review,
 }
@@ -55,9 +57,31 @@ pub enum Event {
         /// When the access ends by itself.
         ends_at: DateTime<Utc>,
     },
+    /// A user asked for access to very restricted records, which a second person must allow.
+    Asked {
+        /// The patient.
+        patient_id: PatientId,
+        /// Who asked for the access.
+        user_id: UserId,
+        /// Why the records are needed.
+        reason: Personal<Reason>,
+        /// When the user asked.
+        asked_at: DateTime<Utc>,
+        /// How many minutes the access would last.
+        minutes: i32,
+    },
+    /// A second person allowed the access.
+    Seconded {
+        /// The second person.
+        seconded_by: UserId,
+        /// Since when the access lasts.
+        granted_at: DateTime<Utc>,
+        /// When the access ends by itself.
+        ends_at: DateTime<Utc>,
+    },
     /// The access was given back before its time.
     Ended {
-        /// When the access ended.
+        /// When the access ended; for one that no second person had allowed, when it was asked for.
         ended_at: DateTime<Utc>,
     },
     /// Somebody else looked at the access and what was done with it.
@@ -82,6 +106,7 @@ impl From<Finding> for Review {
 
 impl Aggregate for EmergencyAccess {
     const STREAM: &'static str = "emergency_access";
+    const STATE_VERSION: i32 = 2;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -91,9 +116,21 @@ impl Aggregate for EmergencyAccess {
                 user_id: *user_id,
                 granted_at: *granted_at,
                 ends_at: *ends_at,
+                awaits_minutes: None,
                 review: Review::Open,
             }),
-            Event::Ended { ended_at } => state.map(|it| Self { ends_at: *ended_at, ..it }),
+            Event::Asked { patient_id, user_id, reason: _, asked_at, minutes } => Some(Self {
+                patient_id: *patient_id,
+                user_id: *user_id,
+                granted_at: *asked_at,
+                ends_at: *asked_at,
+                awaits_minutes: Some(*minutes),
+                review: Review::Open,
+            }),
+            Event::Seconded { seconded_by: _, granted_at, ends_at } => {
+                state.map(|it| Self { granted_at: *granted_at, ends_at: *ends_at, awaits_minutes: None, ..it })
+            }
+            Event::Ended { ended_at } => state.map(|it| Self { ends_at: *ended_at, awaits_minutes: None, ..it }),
             // What was not justified ends at once.
             Event::Reviewed { finding, reviewed_at, .. } => state.map(|it| {
                 let is_over = *finding == Finding::NotJustified;

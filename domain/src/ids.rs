@@ -3,14 +3,18 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::amendment_request::AmendmentRequest;
 use crate::appointment::Appointment;
 use crate::appointment_note::AppointmentNote;
 use crate::appointment_series::AppointmentSeries;
 use crate::billing_record::BillingRecord;
 use crate::care_team_assignment::CareTeamAssignment;
+use crate::consent::Consent;
 use crate::consultation::Consultation;
 use crate::department::Department;
+use crate::disclosure::Disclosure;
 use crate::emergency_access::EmergencyAccess;
+use crate::erasure::Erasure;
 use crate::insurance_claim::InsuranceClaim;
 use crate::insurance_policy::InsurancePolicy;
 use crate::interaction_profile::InteractionProfile;
@@ -20,6 +24,7 @@ use crate::inventory_level::InventoryLevel;
 use crate::lab_order::LabOrder;
 use crate::lab_result::LabResult;
 use crate::lab_test::LabTest;
+use crate::legal_hold::LegalHold;
 use crate::medical_history::MedicalHistory;
 use crate::medication::Medication;
 use crate::medication_list::MedicationList;
@@ -97,6 +102,10 @@ ids! {
     RoleId: Role;
     /// A login: a member of staff, or a patient who uses the portal.
     UserId: User;
+    /// A secret of a service account.
+    ClientSecretId: User, "client_secret";
+    /// A key with which a user logs in instead of with a password.
+    PasskeyId: User, "passkey";
     /// One session of a user, from login to logout.
     SessionId: Session;
     /// An organisational unit with its own time zone.
@@ -115,6 +124,20 @@ ids! {
     CareTeamAssignmentId: CareTeamAssignment;
     /// An access to a patient's records in an emergency.
     EmergencyAccessId: EmergencyAccess;
+    /// What a patient allows or forbids others to see.
+    ConsentId: Consent;
+    /// The erasure of a person.
+    ErasureId: Erasure;
+    /// A hold that keeps the records of a person from being erased.
+    LegalHoldId: LegalHold;
+    /// The request of a patient to amend their record.
+    AmendmentRequestId: AmendmentRequest;
+    /// The record with the row that a patient asks to amend, whatever it is a record of.
+    AmendedRecordId: AmendmentRequest, "record";
+    /// The row that a patient asks to amend, of whichever table.
+    AmendedRowId: AmendmentRequest, "row";
+    /// A disclosure of what is recorded about a patient.
+    DisclosureId: Disclosure;
     /// A time in which a provider is away.
     LeaveId: ProviderSchedule, "leave";
     /// An agreed meeting of a patient and a provider.

@@ -5,11 +5,13 @@ use uuid::Uuid;
 
 use crate::{Aggregate, Subject, derived};
 
-/// How often the log was restored, and from where.
+/// How often the log was restored, and from where; and how its master keys followed each other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Log {
     /// The restores, the earliest first.
     pub restores: Vec<Restore>,
+    /// The rotations of the master key, the earliest first.
+    pub rotations: Vec<KeyRotation>,
 }
 
 /// The log was restored from a backup: a new incarnation begins. What was recorded after the position was taken back,
@@ -24,12 +26,24 @@ pub struct Restore {
     pub known: i64,
 }
 
+/// A master key takes the place of another: it wraps the keys of people from now on. What is sealed with the keys of people
+/// stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRotation {
+    /// The id of the former master key.
+    pub from: Uuid,
+    /// The id of the new master key.
+    pub to: Uuid,
+}
+
 /// What happened to the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// An operator restored the log from a backup.
     Restored(Restore),
+    /// An operator replaced the master key.
+    MasterKeyRotated(KeyRotation),
 }
 
 impl Log {
@@ -54,6 +68,12 @@ impl Log {
         // A later restore may have gone further back than an earlier one.
         Some(self.restores[begun..].iter().map(|it| it.position).min().unwrap_or(i64::MAX))
     }
+
+    /// Which master key took the place of this one; `None` if none did, or this one came back since.
+    pub fn replaced_by(&self, key: Uuid) -> Option<Uuid> {
+        let last = self.rotations.iter().rfind(|it| it.from == key || it.to == key);
+        last.filter(|it| it.from == key).map(|it| it.to)
+    }
 }
 
 impl Aggregate for Log {
@@ -61,13 +81,12 @@ impl Aggregate for Log {
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
+        let mut log = state.unwrap_or_default();
         match event {
-            Event::Restored(restore) => {
-                let mut log = state.unwrap_or_default();
-                log.restores.push(*restore);
-                Some(log)
-            }
+            Event::Restored(restore) => log.restores.push(*restore),
+            Event::MasterKeyRotated(rotation) => log.rotations.push(*rotation),
         }
+        Some(log)
     }
 
     fn subject(&self, _: Uuid) -> Option<Subject> {
@@ -85,7 +104,7 @@ mod tests {
             position: *position,
             known: position + 5,
         });
-        Log { restores: restores.collect() }
+        Log { restores: restores.collect(), rotations: Vec::new() }
     }
 
     #[test]
@@ -101,5 +120,18 @@ mod tests {
         assert_eq!(log.incarnation(), Uuid::from_u128(3));
         let until = [0, 1, 2, 3].map(|it| log.holds_until(Uuid::from_u128(it)));
         assert_eq!(until, [Some(40), Some(40), Some(70), Some(i64::MAX)]);
+    }
+
+    #[test]
+    fn a_master_key_is_replaced_until_it_comes_back() {
+        let [first, second, third] = [1, 2, 3].map(Uuid::from_u128);
+        let replaced = |rotations: &[(Uuid, Uuid)]| {
+            let rotations = rotations.iter().map(|(from, to)| KeyRotation { from: *from, to: *to }).collect();
+            let log = Log { restores: Vec::new(), rotations };
+            [first, second, third].map(|key| log.replaced_by(key))
+        };
+        assert_eq!(replaced(&[]), [None, None, None]);
+        assert_eq!(replaced(&[(first, second), (second, third)]), [Some(second), Some(third), None]);
+        assert_eq!(replaced(&[(first, second), (second, first)]), [None, Some(first), None]);
     }
 }

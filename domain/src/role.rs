@@ -79,6 +79,34 @@ pub enum Event {
 }
 
 impl Permissions {
+    /// Reads permissions that are written as words with spaces between, each with its verb, such as `read:all_patients`;
+    /// `None` if one of them is no permission.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut permissions = Self::default();
+        for permission in text.split_ascii_whitespace() {
+            let is_new = match permission.split_once(':')? {
+                ("create", word) => permissions.create.insert(Create::parse(word)?.into()),
+                ("read", word) => permissions.read.insert(Read::parse(word)?.into()),
+                ("update", word) => permissions.update.insert(Update::parse(word)?.into()),
+                ("delete", word) => permissions.delete.insert(Delete::parse(word)?.into()),
+                _ => return None,
+            };
+            if !is_new {
+                return None;
+            }
+        }
+        Some(permissions)
+    }
+
+    /// The permissions as [`parse`](Self::parse) reads them.
+    pub fn to_text(&self) -> String {
+        let create = self.create.iter().map(|it| format!("create:{}", it.as_str()));
+        let read = self.read.iter().map(|it| format!("read:{}", it.as_str()));
+        let update = self.update.iter().map(|it| format!("update:{}", it.as_str()));
+        let delete = self.delete.iter().map(|it| format!("delete:{}", it.as_str()));
+        create.chain(read).chain(update).chain(delete).collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether no word of any verb is held.
     pub fn is_empty(&self) -> bool {
         self.create.is_empty() && self.read.is_empty() && self.update.is_empty() && self.delete.is_empty()
@@ -101,6 +129,16 @@ impl Permissions {
         self.read.retain(|word| !others.read.contains(word));
         self.update.retain(|word| !others.update.contains(word));
         self.delete.retain(|word| !others.delete.contains(word));
+        self
+    }
+
+    /// These permissions, as far as `others` holds them too.
+    #[must_use]
+    pub fn narrowed_to(mut self, others: &Self) -> Self {
+        self.create.retain(|word| others.create.contains(word));
+        self.read.retain(|word| others.read.contains(word));
+        self.update.retain(|word| others.update.contains(word));
+        self.delete.retain(|word| others.delete.contains(word));
         self
     }
 
@@ -134,5 +172,28 @@ impl Aggregate for Role {
 
     fn subject(&self, _: Uuid) -> Option<Subject> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_are_written_as_they_are_read() {
+        let text = "create:appointments read:all_appointments read:staff update:appointments delete:users";
+        assert_eq!(Permissions::parse(text).map(|it| it.to_text()).as_deref(), Some(text));
+        for wrong in ["appointments", "read:everything", "read:create", "write:staff", "read:staff read:staff", "read"]
+        {
+            assert_eq!(Permissions::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn narrowed_permissions_are_within_both() {
+        let of = |text| Permissions::parse(text).expect("permissions");
+        let (one, other) = (of("read:staff update:users delete:users"), of("read:staff read:billing delete:users"));
+        assert_eq!(one.clone().narrowed_to(&other), of("read:staff delete:users"));
+        assert!(one.clone().narrowed_to(&other).is_within(&one) && one.narrowed_to(&other).is_within(&other));
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::role::Permissions;
 use crate::{Aggregate, Personal, Subject, UserId, terms};
 
 terms! {
@@ -14,6 +15,14 @@ terms! {
         Expired = "expired",
         Revoked = "revoked",
         PasswordChange = "password_change",
+    }
+
+    /// How a user proved who they are.
+    pub enum AuthMethod {
+        Password = "password",
+        OpenIdConnect = "oidc",
+        ClientCredentials = "client_credentials",
+        Passkey = "passkey",
     }
 }
 
@@ -30,6 +39,8 @@ pub struct Session {
     pub absolute_expires_at: DateTime<Utc>,
     /// Until when the session may do what only somebody may do who has just proved who they are.
     pub identity_confirmed_until: DateTime<Utc>,
+    /// Of what the user may do, the permissions that the session has; `None` for all of them.
+    pub scopes: Option<Permissions>,
     /// How the session ended; `None` while the session lasts.
     pub ended: Option<EndReason>,
 }
@@ -51,6 +62,11 @@ pub enum Event {
         absolute_expires_at: DateTime<Utc>,
         /// Until when the login is a proof of who the user is.
         identity_confirmed_until: DateTime<Utc>,
+        /// How the user proved who they are.
+        auth_method: AuthMethod,
+        /// Of what the user may do, the permissions that the session has; `None` for all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scopes: Option<Permissions>,
     },
     /// The session was used and therefore lasts longer.
     Renewed {
@@ -78,21 +94,28 @@ impl Session {
 
 impl Aggregate for Session {
     const STREAM: &'static str = "session";
-    const STATE_VERSION: i32 = 4;
+    const STATE_VERSION: i32 = 5;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
         match event {
-            Event::Started { user_id, token_hash, idle_expires_at, absolute_expires_at, identity_confirmed_until } => {
-                Some(Self {
-                    user_id: *user_id,
-                    token_hash: token_hash.clone(),
-                    idle_expires_at: *idle_expires_at,
-                    absolute_expires_at: *absolute_expires_at,
-                    identity_confirmed_until: *identity_confirmed_until,
-                    ended: None,
-                })
-            }
+            Event::Started {
+                user_id,
+                token_hash,
+                idle_expires_at,
+                absolute_expires_at,
+                identity_confirmed_until,
+                auth_method: _,
+                scopes,
+            } => Some(Self {
+                user_id: *user_id,
+                token_hash: token_hash.clone(),
+                idle_expires_at: *idle_expires_at,
+                absolute_expires_at: *absolute_expires_at,
+                identity_confirmed_until: *identity_confirmed_until,
+                scopes: scopes.clone(),
+                ended: None,
+            }),
             Event::IdentityConfirmed { identity_confirmed_until } => {
                 state.map(|it| Self { identity_confirmed_until: *identity_confirmed_until, ..it })
             }

@@ -17,6 +17,9 @@ pub struct Append {
     pub claims: Vec<Claim>,
     /// The receipt of the command, which makes the append happen at most once.
     pub receipt: Option<Receipt>,
+    /// The people whom the append erases: their keys are destroyed in its transaction, with the snapshots that hold their
+    /// values and every file beside the log.
+    pub erases: Vec<Uuid>,
     /// The circumstances of the events; each stream adds its own subject.
     pub metadata: Metadata,
     /// The timeline in which was read what the decision relied on, as

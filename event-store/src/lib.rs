@@ -53,8 +53,9 @@ pub use error::{AppendError, StoreError};
 pub use memory::MemoryEventStore;
 pub use metadata::{Actor, Metadata, Subject};
 pub use postgres::{
-    BESIDE, Beside, KeptFile, PgEventStore, PgFiles, PgLog, PgOptions, RestoreError, Restoring, SUBJECT_KEYS, Still,
-    Timeline, Timelines, copy_events, restore_keys, timeline_of, waits_for_standby,
+    BESIDE, Beside, KeptFile, MASTER_KEYS, MasterKeyUse, PgEventStore, PgFiles, PgLog, PgOptions, RestoreError,
+    Restoring, Rotation, SUBJECT_KEYS, Still, Timeline, Timelines, copy_events, master_keys, restore_keys, timeline_of,
+    waits_for_standby,
 };
 pub use process::{Leading, ProcessStore, Timer};
 pub use reached::Reached;
@@ -62,4 +63,4 @@ pub use recorded::{Opened, Position, Recorded};
 pub use recount::{ClaimDifference, ClaimsOf, ClaimsReport, Progress};
 pub use store::{Booked, EventStore, Snapshot, Span, Wanted};
 pub use upcast::{Upcast, Upcasters};
-pub use vault::{KeyTable, MasterKey, Vault, VaultError, reveal};
+pub use vault::{KeyTable, MasterKey, MasterKeys, Vault, VaultError, Wrapped, WrappedRoot, reveal};

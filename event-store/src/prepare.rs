@@ -18,6 +18,7 @@ pub(crate) struct Prepared {
     pub(crate) owner_counts: Vec<(Key, i64)>,
     pub(crate) claims: Vec<PreparedClaim>,
     pub(crate) receipt: Option<Receipt>,
+    pub(crate) erases: Vec<Uuid>,
 }
 
 #[derive(Debug)]
@@ -105,7 +106,7 @@ pub(crate) async fn prepare(append: Append, vault: &Vault, upcasters: &Upcasters
     }
     let claims = append.claims.into_iter().map(|it| claim(it, vault));
     let claims = consistent(claims.collect())?;
-    Ok(Prepared { streams, versions, owner_counts, claims, receipt: append.receipt })
+    Ok(Prepared { streams, versions, owner_counts, claims, receipt: append.receipt, erases: append.erases })
 }
 
 fn blinded(scope: &'static str, key: &str, vault: &Vault) -> Key {

@@ -19,7 +19,7 @@ use crate::hospital::contents;
 use crate::support::{TestDatabase, database};
 
 /// The stream types of the history in their order, each with the events that come first in its stream.
-const STREAMS: [(&str, &[&str]); 42] = [
+const STREAMS: [(&str, &[&str]); 48] = [
     ("role", &["defined"]),
     ("department", &["opened"]),
     ("user", &["created"]),
@@ -35,6 +35,15 @@ const STREAMS: [(&str, &[&str]); 42] = [
     ("consultation", &["started", "diagnosis_recorded", "symptom_recorded"]),
     ("care_team_assignment", &["assigned"]),
     ("emergency_access", &["granted"]),
+    ("consent", &["recorded"]),
+    ("erasure", &["requested"]),
+    ("legal_hold", &["placed"]),
+    (
+        "amendment_request",
+        // The order in which a request can go through all of these.
+        &["requested", "extended", "withdrawn", "accepted", "denied", "disagreement_stated", "disagreement_rebutted"],
+    ),
+    ("disclosure", &["recorded"]),
     ("treatment", &["planned"]),
     ("vital_signs", &["recorded"]),
     ("medical_history", &["recorded"]),
@@ -59,9 +68,10 @@ const STREAMS: [(&str, &[&str]); 42] = [
     ("notification_preferences", &["set"]),
     ("report", &["defined"]),
     ("report_schedule", &["scheduled", "changed", "ran", "missed", "paused"]),
+    ("password_reset", &["requested"]),
     ("report_execution", &["queued", "started", "progressed", "succeeded"]),
     ("access", &["login_failed"]),
-    ("log", &["restored"]),
+    ("log", &["restored", "master_key_rotated"]),
     ("process_failure", &["occurred"]),
 ];
 
@@ -119,13 +129,15 @@ const REFERENCES: [(&str, &str); 50] = [
     ("acknowledged_by", "user"),
 ];
 
-/// The sealed columns. Subject keys are drawn at random, so a sealed text differs in every history.
-const SEALED: [(&str, &str); 1] = [("patients", "ssn")];
+/// The columns that are sealed or blinded. The keys for it are drawn at random, so their values differ in every history.
+const SEALED: [(&str, &str); 2] = [("patients", "ssn"), ("patients", "ssn_blind_index")];
 
 /// The additional role of a user.
 const OTHER_ROLE: Uuid = Uuid::from_u128(0xFF);
 /// The user who witnesses what the user does.
 const WITNESS: Uuid = Uuid::from_u128(0xFC);
+/// The access in an emergency that waits for a second person.
+const ASKED: Uuid = Uuid::from_u128(0xFB);
 /// A duplicate of the patient, and a record that was merged into the duplicate before.
 const DUPLICATES: [Uuid; 2] = [Uuid::from_u128(0xFD), Uuid::from_u128(0xFE)];
 
@@ -154,7 +166,9 @@ fn refer(data: &mut Value) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 match REFERENCES.iter().find(|it| it.0 == name) {
-                    _ if name == "witnessed_by" && value.is_string() => *value = json!(WITNESS),
+                    _ if ["witnessed_by", "seconded_by"].contains(&name.as_str()) && value.is_string() => {
+                        *value = json!(WITNESS);
+                    }
                     Some((_, stream_type)) if value.is_string() => *value = json!(stream_id(stream_type)),
                     _ if name == "additional_role_ids" => *value = json!([OTHER_ROLE]),
                     _ if name == "duplicate_id" => *value = json!(DUPLICATES[0]),
@@ -183,7 +197,8 @@ async fn record(database: &TestDatabase, store: &PgEventStore) {
         store.append(Append::stream(stream)).await.expect("recorded").last
     };
     for (stream_type, first) in STREAMS {
-        for (version, mut golden) in (0..).zip(golden(stream_type, first)) {
+        let mut version = 0;
+        for mut golden in golden(stream_type, first) {
             refer(&mut golden.data);
             if golden.event_type == "patient.identifier_added" {
                 // A patient cannot have the same identifier twice.
@@ -208,7 +223,16 @@ async fn record(database: &TestDatabase, store: &PgEventStore) {
                 other["email"]["$personal"] = json!("witness@example.org");
                 append(stream_type, WITNESS, 0, &golden.event_type, other).await;
             }
-            let position = append(stream_type, stream_id(stream_type), version, &golden.event_type, golden.data).await;
+            // Of whoever is erased the rows say little, so others are.
+            let (stream, at) = match golden.event_type.as_str() {
+                "patient.erased" => (DUPLICATES[1], 1),
+                // An access is granted at once, or asked for.
+                "emergency_access.asked" => (ASKED, 0),
+                "user.erased" => (WITNESS, 1),
+                _ => (stream_id(stream_type), version),
+            };
+            version += i32::from(stream == stream_id(stream_type));
+            let position = append(stream_type, stream, at, &golden.event_type, golden.data).await;
             versions.push((position, golden.schema_version));
         }
     }
@@ -251,7 +275,7 @@ async fn the_rows_of_the_golden_history_are_those_of_this_release() {
     assert_same(of_history, hims_testing::event_types());
     let database = database().await;
     let writers = database.pool_as("hims_writer");
-    let key = MasterKey::try_new(&[7; 32]).expect("a key");
+    let key = MasterKey::new(&[7; 32]);
     let store = PgEventStore::connect(writers, key, upcasters(), PgOptions::default()).await.expect("a log");
     record(&database, &store).await;
     let rebuild = Rebuild { store: Arc::new(store), pool: database.owner.clone() };

@@ -4,6 +4,7 @@
 mod checker;
 mod embedded;
 mod event_store;
+mod fuzz;
 mod golden_rows;
 mod hospital;
 mod migrations;

@@ -4,8 +4,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use hims_event_store::archive::Torn;
 use hims_event_store::{Position, RestoreError, StoreError};
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::HospitalError;
+use crate::keys::KeySource;
 
 /// Why a backup was not made, or nothing was restored. Every message says what to do.
 #[derive(Debug, Error)]
@@ -59,9 +61,9 @@ pub(crate) enum BackupError {
     )]
     TooEarly { first: Position, at: DateTime<Utc> },
     #[error(
-        "the master key file is not the one of this backup: put the key file of the backed up hospital in its place"
+        "this backup needs the master key {id}, and {source_of_keys} does not hold it: put the one of that hospital there"
     )]
-    OtherKey,
+    OtherKey { source_of_keys: KeySource, id: Uuid },
     #[error("a backup is restored with the login for migrations: give it in HIMS_MIGRATION_URL")]
     NotTheOwner,
     #[error(

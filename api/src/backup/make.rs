@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hims_event_store::archive::End;
 use hims_event_store::bounded::{ANSWER, lend, within};
 use hims_event_store::{
-    BESIDE, Beside, PgEventStore, Position, SUBJECT_KEYS, Still, StoreError, VaultError, copy_events,
+    BESIDE, Beside, MASTER_KEYS, PgEventStore, Position, SUBJECT_KEYS, Still, StoreError, VaultError, copy_events,
 };
 use sqlx::PgPool;
 
@@ -15,7 +15,7 @@ use super::manifest::{EVENTS, FORMAT, FileOf, Kind, Manifest};
 use super::prune::prune;
 use super::{BackupError, NoteOf, Recipients, files, note, refuse_full};
 use crate::database::{Database, is_older};
-use crate::hospital::key_of;
+use crate::keys::keys_of;
 use crate::{HospitalError, Purpose, Settings};
 
 /// The columns of the file with the events.
@@ -47,8 +47,7 @@ pub(crate) struct Made {
 
 /// Makes a backup.
 pub(crate) async fn back_up(settings: &Settings, wanted: &Wanted<'_>) -> Result<Made, BackupError> {
-    let (key, key_file) = key_of(settings, Purpose::Inspect)?;
-    let fingerprint = key.fingerprint();
+    let (keys, source_of_keys) = keys_of(settings, Purpose::Inspect).await.map_err(HospitalError::Key)?;
     let database = Database::open(settings, Purpose::Inspect).await?;
     let pool = database.migrator();
     let made = async {
@@ -56,8 +55,8 @@ pub(crate) async fn back_up(settings: &Settings, wanted: &Wanted<'_>) -> Result<
             return Err(HospitalError::Older.into());
         }
         // A backup that nobody could read later is none.
-        PgEventStore::prove_key(pool.clone(), key).await.map_err(|error| match error {
-            StoreError::Vault(VaultError::Forged) => HospitalError::OtherKey(key_file).into(),
+        PgEventStore::prove_keys(pool.clone(), &keys).await.map_err(|error| match error {
+            StoreError::Vault(VaultError::OtherMasterKey(id)) => HospitalError::OtherKey { source_of_keys, id }.into(),
             error => BackupError::Store(error),
         })?;
         let mut alone = lend(&pool).await?;
@@ -65,7 +64,7 @@ pub(crate) async fn back_up(settings: &Settings, wanted: &Wanted<'_>) -> Result<
         if !within(ANSWER, lock).await? {
             return Err(BackupError::Busy);
         }
-        let made = add_set(&pool, wanted, fingerprint, settings.backup_keep_days).await?;
+        let made = add_set(&pool, wanted, settings.backup_keep_days).await?;
         note(&pool, NoteOf::Backup, &made.end, wanted.folder).await?;
         if !wanted.is_increment {
             note(&pool, NoteOf::Whole, &made.end, wanted.folder).await?;
@@ -81,7 +80,7 @@ pub(crate) async fn back_up(settings: &Settings, wanted: &Wanted<'_>) -> Result<
 }
 
 /// Adds a set to the folder.
-async fn add_set(pool: &PgPool, wanted: &Wanted<'_>, master_key: String, keep_days: u32) -> Result<Made, BackupError> {
+async fn add_set(pool: &PgPool, wanted: &Wanted<'_>, keep_days: u32) -> Result<Made, BackupError> {
     let folder = Folder::open(wanted.folder)?;
     let history = History::read(&folder.path)?;
     let kind = if wanted.is_increment { Kind::Increment } else { Kind::Whole };
@@ -97,7 +96,7 @@ async fn add_set(pool: &PgPool, wanted: &Wanted<'_>, master_key: String, keep_da
     }
     let since = history.newest().filter(|_| wanted.is_increment).map(|it| it.manifest.taken_at - OVERLAP);
     refuse_full_disk(&folder, &still, &before, kind)?;
-    let (at, postgresql) = (still.at, still.postgresql.clone());
+    let (at, postgresql, master_keys) = (still.at, still.postgresql.clone(), still.master_keys.clone());
     let unfinished = folder.begin(at, end.position, kind)?;
     let mut written = Vec::new();
     for table in tables(kind) {
@@ -128,7 +127,7 @@ async fn add_set(pool: &PgPool, wanted: &Wanted<'_>, master_key: String, keep_da
         recorded_at: end.recorded_at,
         previous_hash: before.hash,
         hash: end.hash,
-        master_key,
+        master_keys,
         recipients: wanted.recipients.names(),
         files: written,
     };
@@ -138,7 +137,10 @@ async fn add_set(pool: &PgPool, wanted: &Wanted<'_>, master_key: String, keep_da
 }
 
 fn tables(kind: Kind) -> impl Iterator<Item = &'static Beside> {
-    std::iter::once(&SUBJECT_KEYS).chain(&BESIDE).filter(move |it| kind == Kind::Whole || it.has_increments())
+    [&MASTER_KEYS, &SUBJECT_KEYS]
+        .into_iter()
+        .chain(&BESIDE)
+        .filter(move |it| kind == Kind::Whole || it.has_increments())
 }
 
 fn size(files: &[FileOf]) -> u64 {

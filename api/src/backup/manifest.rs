@@ -10,6 +10,7 @@ use hims_event_store::Position;
 use hims_event_store::archive::End;
 use hims_event_store::chain::{GENESIS, Hash};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::BackupError;
 use super::error::At as _;
@@ -54,8 +55,8 @@ pub(super) struct Manifest {
     /// The hash of the event at the last position.
     #[serde(with = "digits")]
     pub(super) hash: Hash,
-    /// What tells the master key from others.
-    pub(super) master_key: String,
+    /// The ids of the master keys that a restore needs: two if one was taking the place of the other.
+    pub(super) master_keys: Vec<Uuid>,
     /// Whose keys open the files; none if they are not encrypted.
     pub(super) recipients: Vec<String>,
     pub(super) files: Vec<FileOf>,

@@ -9,18 +9,19 @@ use hims_domain::log::Log;
 use hims_event_store::archive::End;
 use hims_event_store::bounded::{ANSWER, lend, within};
 use hims_event_store::{
-    BESIDE, PgEventStore, Position, RestoreError, Restoring, SUBJECT_KEYS, StoreError, VaultError, restore_keys,
+    BESIDE, MASTER_KEYS, MasterKeys, PgEventStore, Position, RestoreError, Restoring, SUBJECT_KEYS, restore_keys,
 };
 use hims_projections::roles;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::files::Source;
 use super::history::{History, Reader, Set};
 use super::manifest::{EVENTS, Kind};
 use super::{BackupError, Identities, refuse_full};
 use crate::database::Database;
-use crate::hospital::key_of;
-use crate::{Purpose, Settings, surroundings};
+use crate::keys::keys_of;
+use crate::{HospitalError, Purpose, Settings, surroundings};
 
 /// Up to what moment a backup is restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +67,11 @@ struct Plan {
     begin: Set,
     events: Vec<Source>,
     keys: Vec<Source>,
+    /// The file with the master keys that wrap them.
+    wrapping: Source,
     newer: Vec<Set>,
     known: Position,
-    master_key: String,
+    master_keys: Vec<Uuid>,
 }
 
 impl Plan {
@@ -98,14 +101,17 @@ impl Plan {
         let events = history.sets[..=place].iter().chain(newer).filter_map(|it| it.source(EVENTS)).collect();
         // Keys are those of the newest sets: the key of a person who was erased since then stays destroyed.
         let last_whole = history.whole().next_back().map_or(0, |(place, _)| place);
-        let keys = history.sets[last_whole..].iter().filter_map(|it| it.source(SUBJECT_KEYS.name)).collect();
+        let latest = &history.sets[last_whole..];
+        let keys = latest.iter().filter_map(|it| it.source(SUBJECT_KEYS.name)).collect();
+        let wrapping = latest.iter().filter_map(|it| it.source(MASTER_KEYS.name)).next_back().ok_or_else(no_backup)?;
         Ok(Self {
             begin: begin.clone(),
             events,
             keys,
+            wrapping,
             newer: newer.iter().filter(|it| it.manifest.kind != Kind::Events).cloned().collect(),
             known: newest.manifest.last,
-            master_key: newest.manifest.master_key.clone(),
+            master_keys: newest.manifest.master_keys.clone(),
         })
     }
 
@@ -118,7 +124,7 @@ impl Plan {
     /// All files that are read.
     fn files(&self) -> impl Iterator<Item = Source> {
         let beside = BESIDE.iter().flat_map(|table| self.beside(table));
-        self.events.iter().chain(&self.keys).cloned().chain(beside)
+        self.events.iter().chain(&self.keys).chain([&self.wrapping]).cloned().chain(beside)
     }
 }
 
@@ -135,9 +141,9 @@ pub(crate) async fn restore(
     }
     let _reader = Reader::of(folder)?;
     let plan = Plan::choose(&History::read(folder)?, until)?;
-    let (key, _) = key_of(settings, Purpose::Inspect)?;
-    if key.fingerprint() != plan.master_key {
-        return Err(BackupError::OtherKey);
+    let (master_keys, source_of_keys) = keys_of(settings, Purpose::Inspect).await.map_err(HospitalError::Key)?;
+    if let Some(id) = plan.master_keys.iter().find(|needed| master_keys.ids().all(|id| id != **needed)) {
+        return Err(BackupError::OtherKey { source_of_keys, id: *id });
     }
     refuse_full_disk(settings, &plan)?;
     for source in plan.files() {
@@ -155,13 +161,10 @@ pub(crate) async fn restore(
         refuse_occupied(&pool).await?;
         database.migrate().await?;
         keys(&pool, &plan, identities).await?;
-        PgEventStore::prove_key(pool.clone(), key).await.map_err(|error| match error {
-            StoreError::Vault(VaultError::Forged) => BackupError::OtherKey,
-            error => error.into(),
-        })?;
-        log(settings, &pool, &plan, until, identities, tell).await
+        PgEventStore::prove_keys(pool.clone(), &master_keys).await?;
+        Box::pin(log(&master_keys, &pool, &plan, until, identities, tell)).await
     };
-    let restored = Box::pin(restored).await;
+    let restored = restored.await;
     pool.close().await;
     database.close().await;
     restored
@@ -184,8 +187,9 @@ async fn refuse_occupied(pool: &PgPool) -> Result<(), BackupError> {
 
 async fn keys(pool: &PgPool, plan: &Plan, identities: &Identities) -> Result<(), BackupError> {
     let (rows, readings): (Vec<_>, Vec<_>) = plan.keys.iter().map(|it| it.read(identities)).unzip();
-    restore_keys(pool, rows).await?;
-    for reading in readings {
+    let (master_keys, reading) = plan.wrapping.read(identities);
+    restore_keys(pool, master_keys, rows).await?;
+    for reading in readings.into_iter().chain([reading]) {
         reading.end().await?;
     }
     Ok(())
@@ -193,7 +197,7 @@ async fn keys(pool: &PgPool, plan: &Plan, identities: &Identities) -> Result<(),
 
 /// Restores everything but the keys, in one transaction.
 async fn log(
-    settings: &Settings,
+    master_keys: &MasterKeys,
     pool: &PgPool,
     plan: &Plan,
     until: Until,
@@ -217,11 +221,11 @@ async fn log(
             reading.end().await?;
         }
     }
-    let (master, _) = key_of(settings, Purpose::Inspect)?;
     let surroundings = surroundings();
     let note = |version| note_of_restore(&surroundings, (end.position, plan.known), version);
     let shown = move |events: u64| tell(format!("comparing the claims of {events} events"));
-    let report = restoring.finish((master, &upcasters()), (&claims_of, &shown), (Log::stream(), note)).await?;
+    let report =
+        restoring.finish((master_keys.clone(), &upcasters()), (&claims_of, &shown), (Log::stream(), note)).await?;
     let beside_of = plan.begin.manifest.taken_at;
     Ok(Restored { end, beside_of, known: plan.known, differing: report.differing })
 }

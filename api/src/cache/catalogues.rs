@@ -193,7 +193,7 @@ mod tests {
 
     /// An event of a stream, as the feed hands it out.
     async fn fed(stream_type: &'static str, position: Position) -> Arc<Fed> {
-        let log = MemoryEventStore::new(MasterKey::try_new(&[7; 32]).expect("a key"), Upcasters::default());
+        let log = MemoryEventStore::new(MasterKey::new(&[7; 32]), Upcasters::default());
         let event = NewEvent { event_type: "thing.done".to_owned(), data: json!(null) };
         let stream = StreamAppend::begin(stream_type, Uuid::from_u128(1), [event]);
         log.append(hims_event_store::Append::stream(stream)).await.expect("recorded");

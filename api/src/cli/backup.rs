@@ -17,6 +17,7 @@ use crate::backup::{
     restore as restore_backup,
 };
 use crate::database::Database;
+use crate::keys::KeySource;
 use crate::{Purpose, Settings};
 
 #[derive(Debug, Args)]
@@ -169,12 +170,15 @@ async fn verify(
     let place = place.map_err(|error| format!("{} cannot be used: {error}", parent.display()))?;
     // The account of PostgreSQL passes through to the folders within.
     std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
-    let (_, key_file) = crate::hospital::key_of(settings, Purpose::Inspect)?;
+    let master_key_file = match KeySource::of(settings)? {
+        KeySource::File(path) => Some(path),
+        KeySource::Variable | KeySource::Command(_) => None,
+    };
     let aside = Settings {
         database_url: None,
         migration_url: None,
         data_dir: place.path().join("data"),
-        master_key_file: Some(key_file),
+        master_key_file,
         ..settings.clone()
     };
     let restored = match shown(&aside, dir, Until::End, &identities).await {

@@ -20,6 +20,9 @@ use crate::telemetry::{AskedEachTime, Telemetry};
 
 /// What is logged unless `RUST_LOG` says otherwise.
 const DEFAULT: &str = "info,sqlx=warn";
+/// What libraries say of requests that they cannot read, partly with what was sent. Anybody can have it said as often
+/// as they like, and the answer tells what is wrong: it is logged only if `RUST_LOG` names these parts.
+const QUIET: &str = "actix_http::h1=off,webauthn_rs=off";
 /// The number of lines that wait to be written. Further lines are left out, so that nobody waits for standard error.
 const LINES: usize = 16_384;
 
@@ -85,7 +88,8 @@ fn filter(wanted: Option<String>) -> Result<EnvFilter, Failure> {
     if let Some(word) = wanted.split(',').map(str::trim).find(|it| !it.is_empty() && !is_known(it)) {
         return Err(format!("RUST_LOG cannot be read: {word:?} is not a level; {example}").into());
     }
-    EnvFilter::builder().parse(&wanted).map_err(|error| format!("RUST_LOG cannot be read: {error}; {example}").into())
+    let filter = EnvFilter::builder().parse(format!("{QUIET},{wanted}"));
+    filter.map_err(|error| format!("RUST_LOG cannot be read: {error}; {example}").into())
 }
 
 /// Writes a line about a failure to standard error, if it can be written.
@@ -95,6 +99,8 @@ pub(super) fn complain(line: impl Display) {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
 
     #[test]
@@ -108,5 +114,25 @@ mod tests {
             let said = filter(Some(wrong.to_owned())).map(drop).expect_err(wrong).to_string();
             assert!(said.starts_with("RUST_LOG cannot be read"), "{said}");
         }
+    }
+
+    #[test]
+    fn what_anybody_can_have_said_is_not_logged_unless_it_is_asked_for_by_name() {
+        let logged = |wanted: Option<&str>| {
+            let wanted = filter(wanted.map(str::to_owned)).expect("a filter");
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(wanted), || {
+                [
+                    tracing::enabled!(target: "actix_http::h1::dispatcher", Level::ERROR),
+                    tracing::enabled!(target: "webauthn_rs_core::internals", Level::ERROR),
+                    tracing::enabled!(target: "actix_http::service", Level::ERROR),
+                    tracing::enabled!(target: "hims_api::routes", Level::ERROR),
+                ]
+            })
+        };
+        for wanted in [None, Some("info"), Some("debug,sqlx=warn")] {
+            assert_eq!(logged(wanted), [false, false, true, true], "{wanted:?}");
+        }
+        assert_eq!(logged(Some("warn,actix_http::h1=error")), [true, false, true, true]);
+        assert_eq!(logged(Some("off,webauthn_rs=error")), [false, true, false, false]);
     }
 }

@@ -5,10 +5,12 @@ mod backup;
 mod doctor;
 mod generate;
 mod import;
+mod keys;
 mod log;
 mod migrate;
 mod printed;
 mod rebuild;
+mod scrub;
 mod serve;
 mod status;
 mod user;
@@ -29,10 +31,12 @@ use self::backup::{BackupWork, RestoreWork, back_up, restore};
 use self::doctor::examine;
 use self::generate::generate;
 use self::import::{Format, import_fhir, import_interactions, import_lab_tests, import_synthea_csv};
+use self::keys::{KeysWork, work_on_keys};
 use self::log::{complain, start_log};
 use self::migrate::{Direction, migrate};
 use self::printed::Printed;
 use self::rebuild::{AsOf, rebuild};
+use self::scrub::scrub;
 use self::serve::serve;
 use self::status::status;
 use self::user::{UserWork, work_on_users};
@@ -133,6 +137,14 @@ enum Command {
     /// Move old rows of the read tables into archives, where they stay readable, or bring them back. The log is never
     /// archived
     Archive(ArchiveWork),
+    /// Take from the disk what PostgreSQL keeps of values that are in no table any more, after somebody was erased: tables
+    /// are written anew, and the write-ahead log is written over
+    Scrub,
+    /// Manage the master keys, which wrap the keys of people
+    Keys {
+        #[command(subcommand)]
+        work: KeysWork,
+    },
     /// Back up the log and what lies beside it into a folder, while the hospital goes on
     Backup(BackupWork),
     /// Restore a backup into an empty place
@@ -235,6 +247,8 @@ async fn run(command: Command, settings: Settings) -> Result<ExitCode, Failure> 
         Command::Rebuild { as_of, into, claims: false, snapshots: false } => rebuild(&settings, as_of, into).await,
         Command::Rebuild { claims, snapshots, .. } => rebuild_beside(&settings, claims, snapshots).await,
         Command::Archive(work) => archive(&settings, work).await,
+        Command::Scrub => scrub(&settings).await,
+        Command::Keys { work } => work_on_keys(&settings, work).await,
         Command::Backup(work) => back_up(&settings, work).await,
         Command::Restore(work) => restore(&settings, work).await,
         Command::Doctor => examine(&settings).await,

@@ -15,6 +15,7 @@ use super::{Failure, say};
 use crate::backup::{NoteOf, failed_verification, last};
 use crate::connections::Work;
 use crate::database::Database;
+use crate::scrubs::unscrubbed;
 use crate::{Purpose, Settings};
 
 /// How long looking at the database may take: a few rows of small tables.
@@ -60,6 +61,7 @@ async fn look(
     Work::Write.set_up(db).await?;
     let head = log(db, now, &mut told).await?;
     backups(db, head, backup_hours, &mut told).await?;
+    erasures(db, &mut told).await?;
     processes(db, head, now, &mut told).await?;
     timers(db, now, &mut told).await?;
     Work::Project.set_up(db).await?;
@@ -125,6 +127,14 @@ async fn backups(
         let text = format!("the last one FAILED at {} in {}; see docs/operations.md", instant(it.done_at), it.folder);
         told.push(("verification".to_owned(), text));
     }
+    Ok(())
+}
+
+/// Tells of whom something may be on the disk after an erasure.
+async fn erasures(db: &mut PgConnection, told: &mut Vec<(String, String)>) -> Result<(), sqlx::Error> {
+    let found = unscrubbed(db).await?;
+    let last = found.last.map_or_else(|| "it has not run so far".to_owned(), |at| format!("it ran at {}", instant(at)));
+    told.push(("erasures".to_owned(), format!("{} people wait for `hims scrub`; {last}", found.people)));
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::{MEDICATION, PATIENT, USER, id};
 use crate::{Hospital, HospitalError};
 
 const CONTACT: u16 = 9;
-const HISTORY: u16 = 10;
+pub(super) const HISTORY: u16 = 10;
 const TAKEN: u16 = 11;
 const MEASURED: u16 = 0x36;
 

@@ -13,6 +13,7 @@ mod people;
 mod prescriptions;
 mod reports;
 mod results;
+mod rights;
 mod scheduling;
 mod stock;
 mod visits;
@@ -98,6 +99,7 @@ impl Hospital {
         self.claims().await?;
         self.laboratory().await?;
         self.results().await?;
+        self.rights().await?;
         self.schedules().await?;
         self.waitlist().await?;
         self.notifications().await?;

@@ -16,7 +16,7 @@ pub(crate) const PASSWORD: &str = "demo-hims-2026";
 const ALLERGY: u16 = 8;
 
 /// One login for each role, and a second doctor: number, login, name of the role, given name, family name.
-pub(super) const STAFF: [(u128, &str, &str, &str, &str); 8] = [
+pub(super) const STAFF: [(u128, &str, &str, &str, &str); 11] = [
     (1, "admin", "administrator", "Ada", "Minis"),
     (2, "doctor", "doctor", "Dana", "Osei"),
     (3, "nurse", "nurse", "Nils", "Berg"),
@@ -25,6 +25,9 @@ pub(super) const STAFF: [(u128, &str, &str, &str, &str); 8] = [
     (6, "lab", "lab_technician", "Lars", "Amadi"),
     (7, "patient", "patient", "Paula", "Reyes"),
     (8, "doctor2", "doctor", "Ines", "Kaya"),
+    (9, "auditor", "auditor", "Aino", "Virtanen"),
+    (10, "privacy", "privacy_officer", "Priya", "Nair"),
+    (11, "operator", "operator", "Omar", "Haddad"),
 ];
 
 /// The department of each member of the staff who works in one: numbers of both.

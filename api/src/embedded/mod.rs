@@ -112,6 +112,11 @@ impl EmbeddedPostgres {
         self.sockets.migration_options()
     }
 
+    /// Options to connect to the database `hims` as the superuser.
+    pub(crate) fn overseer_options(&self) -> PgConnectOptions {
+        self.sockets.overseer_options()
+    }
+
     /// Options to connect as the superuser, for what no other user may do, such as reading all statistics.
     pub fn superuser_options(&self) -> PgConnectOptions {
         self.sockets.connect_options().username(SUPERUSER).database("postgres")
@@ -179,5 +184,10 @@ impl Sockets {
     /// Options to connect to the database `hims` with the login for migrations.
     pub fn migration_options(&self) -> PgConnectOptions {
         self.connect_options().username(MIGRATOR)
+    }
+
+    /// Options to connect to the database `hims` as the superuser.
+    pub(crate) fn overseer_options(&self) -> PgConnectOptions {
+        self.connect_options().username(SUPERUSER)
     }
 }

@@ -19,6 +19,11 @@ impl Frames {
         Self { made: Mutex::new(LruCache::new(REMEMBERED)), turns: Semaphore::new(AT_ONCE) }
     }
 
+    /// Forgets what was made: it may say what must not be read any more.
+    pub(crate) fn forget_all(&self) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// What is sent for this question: remembered, or else made now. Whoever asks for the same meanwhile waits for it.
     pub(crate) async fn get<E>(
         &self,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hims_domain::erasure::Person;
 use hims_event_store::{EventStore, Position, Recorded};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -46,16 +47,24 @@ pub(crate) struct Place {
 
 /// What the feed tells whoever must know of an event before any follower is handed it.
 pub(crate) enum News<'a> {
-    /// These events are about to be handed out.
-    Events(&'a [Recorded]),
+    /// These events, which were read in this timeline of the log, are about to be handed out.
+    Events(&'a [Recorded], i32),
     /// Events may have been missed.
     Missed,
+}
+
+impl News<'_> {
+    /// The people whom the events erased.
+    pub(crate) fn erased(&self) -> impl Iterator<Item = Person> {
+        let events = if let Self::Events(events, _) = self { *events } else { &[] };
+        events.iter().filter_map(|it| Person::erased_by(&it.event_type, it.stream_id))
+    }
 }
 
 /// The followers of the log in this node.
 pub(crate) struct Feed {
     /// What followers are sent.
-    pub(crate) frames: Frames,
+    pub(crate) frames: Arc<Frames>,
     followers: Arc<Mutex<Followers>>,
     task: JoinHandle<()>,
 }
@@ -75,8 +84,16 @@ impl Feed {
         let position = *store.head().borrow();
         let followers = Followers { position, of_patients: HashMap::new(), of_everything: Vec::new() };
         let followers = Arc::new(Mutex::new(followers));
+        let frames = Arc::new(Frames::new());
+        let forgetful = Arc::clone(&frames);
+        let first = move |news: News<'_>| {
+            if news.erased().next().is_some() || matches!(news, News::Missed) {
+                forgetful.forget_all();
+            }
+            first(news);
+        };
         let task = tokio::spawn(hand_out(store, Arc::clone(&followers), first));
-        Self { frames: Frames::new(), followers, task }
+        Self { frames, followers, task }
     }
 
     /// Begins to follow the events about a patient, or all events.
@@ -133,7 +150,7 @@ async fn hand_out(
         match store.read(position, BATCH.min(end - position)).await {
             Ok(events) => {
                 position = events.last().map_or(position, |it| it.position);
-                first(News::Events(&events));
+                first(News::Events(&events, timeline));
                 lock(&followers).hand_out(events);
                 sleep(TOGETHER).await;
             }
@@ -192,7 +209,7 @@ mod tests {
     use super::*;
 
     fn log() -> Arc<MemoryEventStore> {
-        Arc::new(MemoryEventStore::new(MasterKey::try_new(&[7; 32]).expect("a key"), Upcasters::default()))
+        Arc::new(MemoryEventStore::new(MasterKey::new(&[7; 32]), Upcasters::default()))
     }
 
     /// Records an event about a patient, and returns its position.
@@ -221,7 +238,7 @@ mod tests {
         let first = {
             let told = Arc::clone(&told);
             move |news: News<'_>| {
-                if let News::Events(events) = news {
+                if let News::Events(events, _) = news {
                     told.lock().expect("a lock").extend(events.iter().map(|it| it.position));
                 }
             }

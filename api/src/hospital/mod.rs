@@ -10,7 +10,7 @@ use hims_commands::{
 };
 use hims_domain::log::Log;
 use hims_event_store::{
-    EventStore, MasterKey, NodeClock, PgEventStore, PgFiles, PgOptions, ProcessStore, StoreError, VaultError,
+    EventStore, MasterKeys, NodeClock, PgEventStore, PgFiles, PgOptions, ProcessStore, StoreError, VaultError,
 };
 use hims_projections::migrations::MigrationError;
 use hims_projections::presence::{self, Presence};
@@ -20,6 +20,7 @@ use sqlx::PgPool;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use self::measure::KnownBackup;
 use crate::cache::{Cache, RedisUrlError, redis_client};
@@ -28,7 +29,7 @@ use crate::database::{Database, is_older};
 use crate::due::DueRecords;
 use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
-use crate::keys::{KeyError, master_key};
+use crate::keys::{KeyError, KeySource, keys_of};
 use crate::outside::{OutsideError, Post};
 use crate::reports::Reports;
 use crate::routes::Looks;
@@ -62,18 +63,23 @@ pub enum HospitalError {
     /// A migration failed, or the login may not run migrations.
     #[error("the migrations of the database failed: {0}")]
     Migrate(#[from] migrations::MigrationError),
-    /// The master key file cannot be read or created.
+    /// The master key cannot be had.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// Messages cannot leave the hospital with these settings.
     #[error(transparent)]
     Outside(#[from] OutsideError),
-    /// The master key file belongs to another hospital.
-    #[error("the master key file {0} belongs to another hospital: restore the key file of this hospital")]
-    OtherKey(PathBuf),
-    /// `DATABASE_URL` is set without a master key file.
-    #[error("DATABASE_URL needs HIMS_MASTER_KEY_FILE too: the file with the master key, which the database never sees")]
-    NoKeyFile,
+    /// The master keys do not open this hospital.
+    #[error(
+        "{source_of_keys} belongs to another hospital, or to another time of this one: restore the master key {id} of this \
+         hospital"
+    )]
+    OtherKey {
+        /// Where the keys come from.
+        source_of_keys: KeySource,
+        /// The master key that this hospital needs.
+        id: Uuid,
+    },
     /// The event log cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -148,6 +154,9 @@ pub struct Hospital {
     presence: Presence,
     database: Database,
     backups: KnownBackup,
+    /// The master keys with which the hospital was opened.
+    pub(crate) keys: MasterKeys,
+    pub(crate) source_of_keys: KeySource,
     /// How far the server is on its way to its end.
     pub(crate) stage: watch::Sender<Stage>,
 }
@@ -198,16 +207,10 @@ async fn bring_up_to_date(database: &Database, owner: &PgPool, purpose: Purpose)
     Ok(())
 }
 
-/// Reads the master key, and names its file. The key is created only before the data exist: where data exist without
-/// the key, an operator has to restore the key file.
-pub(crate) fn key_of(settings: &Settings, purpose: Purpose) -> Result<(MasterKey, PathBuf), HospitalError> {
-    let key_file = match (&settings.master_key_file, &settings.database_url) {
-        (Some(file), _) => file.clone(),
-        (None, None) => settings.data_dir.join("master.key"),
-        (None, Some(_)) => return Err(HospitalError::NoKeyFile),
-    };
-    let may_make = settings.database_url.is_none() && purpose != Purpose::Inspect && !settings.has_data();
-    Ok((master_key(&key_file, may_make)?, key_file))
+/// Why a hospital does not open whose log does not.
+fn not_opened(error: StoreError, source_of_keys: &KeySource) -> HospitalError {
+    let StoreError::Vault(VaultError::OtherMasterKey(id)) = error else { return error.into() };
+    HospitalError::OtherKey { source_of_keys: source_of_keys.clone(), id }
 }
 
 impl Hospital {
@@ -237,10 +240,10 @@ impl Hospital {
         // Only a server answers so much that remembered answers are worth sharing.
         let redis =
             settings.redis_url.as_deref().filter(|_| purpose == Purpose::Serve).map(redis_client).transpose()?;
-        let (master, key_file) = key_of(settings, purpose)?;
+        let (keys, source_of_keys) = keys_of(settings, purpose).await?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
-        let presence = Presence::announce(owner.clone()).await.map_err(|error| match error {
+        let presence = Presence::announce(owner.clone(), keys.ids()).await.map_err(|error| match error {
             MigrationError::Database(error) => HospitalError::Database(error),
             error => error.into(),
         })?;
@@ -251,13 +254,8 @@ impl Hospital {
         let clock = NodeClock::new(move || clock());
         let (queue, timelines) = (settings.queue, primary.timelines().clone());
         let options = PgOptions { queue, history: Some(history.clone()), clock, timelines, ..PgOptions::default() };
-        let log =
-            Arc::new(PgEventStore::connect(writers.clone(), master, upcasters(), options).await.map_err(|error| {
-                match error {
-                    StoreError::Vault(VaultError::Forged) => HospitalError::OtherKey(key_file),
-                    error => error.into(),
-                }
-            })?);
+        let connected = PgEventStore::connect(writers.clone(), keys.clone(), upcasters(), options).await;
+        let log = Arc::new(connected.map_err(|error| not_opened(error, &source_of_keys))?);
         let (store, process_store): (Arc<dyn EventStore>, Arc<dyn ProcessStore>) = (log.clone(), log.clone());
         let surroundings = Surroundings { clock: Arc::new(move || log.clock().now()), entropy };
         let runner = match purpose {
@@ -282,7 +280,8 @@ impl Hospital {
         let executor = Arc::new(executor);
         let log = executor.load::<Log>(Log::stream(), true).await?.state.unwrap_or_default();
         let login = Login::new(Arc::clone(&executor), settings.session_limits());
-        let login = Arc::new(login.with_second_factors(settings.second_factors()));
+        let login = login.with_second_factors(settings.second_factors()).with_passkeys(settings.passkeys());
+        let login = Arc::new(login);
         // Only a server runs processes: a short command would end in the middle of what follows.
         let files = PgFiles::new(writers.clone(), Arc::clone(&store));
         let processes = runner.as_ref().filter(|_| purpose == Purpose::Serve).map(|runner| {
@@ -299,8 +298,7 @@ impl Hospital {
             });
             start_processes(processes, &settings.of_processes(), &post, &maker)
         });
-        let access = Arc::clone(&login);
-        let feed = Arc::new(Feed::start(Arc::clone(&store), move |news| tasks::note_access(&access, &news)));
+        let feed = Arc::new(tasks::start_feed(&store, &executor, &login));
         let incarnation = log.incarnation().to_string();
         let cache = Cache::start(&feed, Arc::clone(&readers), Arc::clone(&store), incarnation, redis);
         let years = settings.archive_after_years.filter(|_| purpose == Purpose::Serve);
@@ -328,6 +326,8 @@ impl Hospital {
             presence,
             database,
             backups: KnownBackup::new(settings.backup_hours),
+            keys,
+            source_of_keys,
             stage,
         })
     }
@@ -341,6 +341,11 @@ impl Hospital {
     pub(crate) fn shape(&self) -> Shape {
         let standing = self.runner.as_ref().map(|it| *it.standing.borrow());
         if standing.is_none_or(|it| it == Standing::Current) { Shape::Declared } else { Shape::Other }
+    }
+
+    /// Connections that write beside the log.
+    pub(crate) fn writers(&self) -> &PgPool {
+        &self.writers
     }
 
     /// Whether no other program works with the database.

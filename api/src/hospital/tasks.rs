@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use hims_commands::{Executor, Login};
+use hims_domain::erasure::Person;
 use hims_domain::{Aggregate, department::Department, role::Role, session::Session, user::User};
-use hims_event_store::Recorded;
+use hims_event_store::{EventStore, Recorded};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
 use crate::archiver::keep_archiving;
-use crate::feed::News;
+use crate::feed::{Feed, News};
 
 /// Starts the tasks. `archived` says on which connections, and after how many years, old rows are archived.
 pub(super) fn start(executor: &Arc<Executor>, archived: Option<(PgPool, u32)>) -> Vec<JoinHandle<()>> {
@@ -18,11 +19,20 @@ pub(super) fn start(executor: &Arc<Executor>, archived: Option<(PgPool, u32)>) -
     tasks
 }
 
+/// Starts the feed, which tells the executor and the logins of what they must know before any follower is handed it.
+pub(super) fn start_feed(store: &Arc<dyn EventStore>, executor: &Arc<Executor>, login: &Arc<Login>) -> Feed {
+    let (executor, login, log) = (Arc::clone(executor), Arc::clone(login), Arc::clone(store));
+    Feed::start(Arc::clone(store), move |news| {
+        note_erasures(&executor, log.as_ref(), &news);
+        note_access(&login, &news);
+    })
+}
+
 /// Forgets a remembered session as soon as an event changes what its caller may do, whichever process recorded it. The
 /// feed tells this first, so that nobody is handed an event after the one that ended the session.
-pub(super) fn note_access(login: &Login, news: &News<'_>) {
+fn note_access(login: &Login, news: &News<'_>) {
     match news {
-        News::Events(events) => {
+        News::Events(events, _) => {
             for event in events.iter().filter(|it| changes_access(it)) {
                 match event.event_type.as_str() {
                     "session.ended" => login.note_end(event.stream_id),
@@ -32,6 +42,18 @@ pub(super) fn note_access(login: &Login, news: &News<'_>) {
         }
         News::Missed => login.forget_all(),
     }
+}
+
+/// Forgets the keys of people whom an event erased, and the states in which something may stand about them, whichever
+/// process recorded the event.
+fn note_erasures(executor: &Executor, store: &dyn EventStore, news: &News<'_>) {
+    let erased: Vec<_> = news.erased().map(Person::id).collect();
+    match news {
+        News::Events(..) if erased.is_empty() => return,
+        News::Events(_, timeline) => store.vault().forget(&erased, *timeline),
+        News::Missed => store.vault().forget_fetched_keys(),
+    }
+    executor.forget_states();
 }
 
 /// Whether an event changes what a caller may do. The start of a session does not; of the events of patients, only

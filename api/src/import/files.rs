@@ -98,5 +98,5 @@ fn unreadable(path: &Path, error: &io::Error) -> Broken {
 
 /// A file whose reader ended without an answer, such as by a panic.
 pub(super) fn abandoned(path: &Path) -> Broken {
-    broken(path, "cannot be read")
+    broken(path, "cannot be read: its reader ended without an answer")
 }

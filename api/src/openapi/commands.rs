@@ -24,6 +24,7 @@ fn operation(command: &Entry, schemas: &mut Map<String, Value>) -> Value {
         schemas.insert(name, one_of(codes));
         reference
     });
+    let parameters = ["Idempotency-Key", "If-Match", "Purpose-Of-Use"].map(shared_parameter);
     json!({
         "tags": [command.stream_type],
         "operationId": command.name,
@@ -31,7 +32,7 @@ fn operation(command: &Entry, schemas: &mut Map<String, Value>) -> Value {
         "description": description(command),
         "x-hims-permission": command.permission.to_string(),
         "x-hims-reversed-by": command.reversed_by,
-        "parameters": [shared_parameter("Idempotency-Key"), shared_parameter("If-Match")],
+        "parameters": parameters,
         "requestBody": {"required": true, "content": {"application/json": {"schema": body}}},
         "responses": answers(outcomes(), PROBLEMS),
     })

@@ -2,6 +2,7 @@
 
 use hims_commands::one_of;
 use hims_domain::DomainEvent;
+use hims_domain::access::PurposeOfUse;
 use serde_json::{Map, Value, json};
 
 /// A problem that operations may answer.
@@ -96,9 +97,11 @@ pub(super) fn shared_parameter(name: &str) -> Value {
     reference("parameters", name)
 }
 
-/// The parameters with which a client reads its own writes.
-pub(super) fn fresh_parameters() -> Vec<Value> {
-    ["Hims-Min-Position", "Hims-Incarnation", "Prefer"].map(shared_parameter).into()
+/// The parameters of each read: with which a client reads its own writes, and says for what it reads.
+pub(super) fn read_parameters() -> Vec<Value> {
+    ["Hims-Min-Position", "Hims-Incarnation", "Prefer", "Purpose-Of-Use", "Hims-Background"]
+        .map(shared_parameter)
+        .into()
 }
 
 /// A parameter of a single operation.
@@ -199,6 +202,16 @@ pub(super) fn parameters() -> Value {
     let mut parameters = json!({
         "Idempotency-Key": header("Idempotency-Key", &uuid(), "The same key and body give the first answer again."),
         "If-Match": header("If-Match", &text(), "The version that the caller saw, as the header `ETag` gave it."),
+        "Purpose-Of-Use": header(
+            "Purpose-Of-Use",
+            &json!({"type": "string", "enum": PurposeOfUse::CODES, "default": PurposeOfUse::Treatment.as_str()}),
+            "For what the caller reads or records (HL7 `PurposeOfUse`).",
+        ),
+        "Hims-Background": header(
+            "Hims-Background",
+            &json!({"type": "boolean", "default": false}),
+            "Nobody waits for the answer: a screen asks by itself. The session does not last longer by it.",
+        ),
         "Hims-Min-Position": header("Hims-Min-Position", &position(), "Waits until the tables reach this position."),
         "Hims-Incarnation": header(
             "Hims-Incarnation",
@@ -261,6 +274,9 @@ pub(super) fn schemas() -> Map<String, Value> {
     }));
     problem["description"] = json!("A problem (RFC 9457).");
     problem["properties"]["errors"] = errors;
+    let oauth = "The error as OAuth names it, of `POST /api/v1/oauth/token`.";
+    problem["properties"]["error"] = json!({"type": "string", "description": oauth});
+    problem["properties"]["error_description"] = text();
     problem["properties"]["candidates"] = json!({"type": "array", "items": uuid()});
     let appended = object(json!({"type": text(), "version": integer, "position": position()}));
     let outcome = object(json!({

@@ -10,7 +10,9 @@
 
 mod commands;
 mod components;
+mod passkeys;
 mod routes;
+mod sessions;
 mod tables;
 
 use std::collections::BTreeSet;

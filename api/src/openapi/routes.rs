@@ -1,21 +1,25 @@
 //! The paths that are neither a command nor a read table.
 
-use hims_commands::{AskForTicket, Credentials, Enrolment, FirstCode, Proof, json_schema};
 use hims_domain::report_execution::Format;
-use hims_domain::{Described as _, Shape};
 use serde_json::{Map, Value, json};
 
 use super::components::{
-    answer, answers, event_filter_parameters, fresh_parameters, instant, object, page, parameter, position, schema,
+    answer, answers, event_filter_parameters, instant, object, page, parameter, position, read_parameters, schema,
     shared_parameter, text, uuid, with_header, with_position,
 };
+use super::{passkeys, sessions};
 use crate::reports::media_type;
 
 /// A route that is read with GET: path, tag, operation id, summary.
-struct Get(&'static str, &'static str, &'static str, &'static str);
+pub(super) struct Get(
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static str,
+);
 
 impl Get {
-    fn answers(self, parameters: &[Value], answer: Value, problems: &[u16]) -> (String, Value) {
+    pub(super) fn answers(self, parameters: &[Value], answer: Value, problems: &[u16]) -> (String, Value) {
         let Self(path, tag, id, summary) = self;
         let mut operation = json!({
             "tags": [tag], "operationId": id, "summary": summary, "responses": answers([(200, answer)], problems),
@@ -36,17 +40,10 @@ impl Get {
 
 /// All paths of this module.
 pub(super) fn paths() -> Map<String, Value> {
-    let sessions = vec![
-        sessions(),
-        current_session(),
-        confirmed_identity(),
-        second_factor(),
-        confirmed_second_factor(),
-        tickets(),
-    ];
     let all = [
         open(),
-        sessions,
+        sessions::paths(),
+        passkeys::paths(),
         vec![commands(), events(), followed_events(), stream(), slots(), report_file(), followed_notifications()],
         vec![access_report(), query_performance(), table_bloat()],
     ];
@@ -78,91 +75,6 @@ fn open() -> Vec<(String, Value)> {
         (security_path, security_txt),
         Get("/api/v1/openapi.json", "health", "openapi", "This document").answers_anybody(document),
     ]
-}
-
-fn sessions() -> (String, Value) {
-    let session = object(json!({
-        "token": text(), "expires_at": instant(),
-        "user": object(json!({"id": uuid(), "email": text(), "role": text()})),
-    }));
-    let credentials = json_schema(&Credentials::SHAPE);
-    let operation = json!({
-        "tags": ["sessions"], "operationId": "log-in", "summary": "Log in", "security": [],
-        "requestBody": {"required": true, "content": {"application/json": {"schema": credentials}}},
-        "responses": answers([(201, answer("The new session.", &session))], &[400, 401, 408, 409, 413, 415, 429, 503]),
-    });
-    ("/api/v1/sessions".to_owned(), json!({ "post": operation }))
-}
-
-fn current_session() -> (String, Value) {
-    let (or_no_text, or_no_id) =
-        (json!({"type": ["string", "null"]}), json!({"type": ["string", "null"], "format": "uuid"}));
-    let caller = object(json!({
-        "session_id": or_no_id,
-        "user": object(json!({
-            "id": or_no_id, "role": or_no_text, "patient_id": or_no_id, "department_id": or_no_id,
-            "must_change_password": {"type": "boolean"}, "must_enrol_second_factor": {"type": "boolean"},
-        })),
-        "permissions": {"type": "object", "additionalProperties": {"type": "array", "items": text()}},
-    }));
-    let (path, mut item) = Get("/api/v1/sessions/current", "sessions", "who-am-i", "Who the caller is").answers(
-        &[],
-        answer("The caller.", &caller),
-        &[400, 401, 503],
-    );
-    item["delete"] = json!({"tags": ["sessions"], "operationId": "log-out", "summary": "Log out",
-        "responses": answers([(204, json!({"description": "Logged out."}))], &[400, 401, 503])});
-    (path, item)
-}
-
-/// A route to which something is posted that only the caller may know.
-fn posted(path: &str, id: &str, summary: &str, body: &Shape, answered: (u16, Value)) -> (String, Value) {
-    let body = json_schema(body);
-    let operation = json!({
-        "tags": ["sessions"], "operationId": id, "summary": summary,
-        "requestBody": {"required": true, "content": {"application/json": {"schema": body}}},
-        "responses": answers([answered], &[400, 401, 403, 408, 409, 413, 415, 422, 429, 503]),
-    });
-    (path.to_owned(), json!({ "post": operation }))
-}
-
-fn confirmed_identity() -> (String, Value) {
-    let answered = (200, answer("The identity is confirmed.", &object(json!({ "confirmed_until": instant() }))));
-    let summary = "Prove again who you are, for commands that need it";
-    posted("/api/v1/sessions/current/confirm", "confirm-identity", summary, &Proof::SHAPE, answered)
-}
-
-fn second_factor() -> (String, Value) {
-    let enrolled = object(json!({
-        "secret": {"type": "string", "description": "The secret in base 32; told only once."},
-        "address": {"type": "string", "description": "The secret as `otpauth://…`, to be shown as a picture."},
-    }));
-    let answered = (201, answer("The secret of the second factor, which counts once it is confirmed.", &enrolled));
-    let summary = "Enrol a second factor (TOTP, RFC 6238)";
-    posted("/api/v1/sessions/current/second-factor", "enrol-second-factor", summary, &Enrolment::SHAPE, answered)
-}
-
-fn confirmed_second_factor() -> (String, Value) {
-    let codes = json!({"type": "array", "items": text(), "description": "Each is good once; told only once."});
-    let answered = (200, answer("The recovery codes.", &object(json!({ "recovery_codes": codes }))));
-    let path = "/api/v1/sessions/current/second-factor/confirm";
-    let summary = "Confirm the second factor with a code; from then on a login asks for one";
-    posted(path, "confirm-second-factor", summary, &FirstCode::SHAPE, answered)
-}
-
-fn tickets() -> (String, Value) {
-    let ticket = object(json!({"ticket": text(), "expires_at": instant()}));
-    let asked = json_schema(&AskForTicket::SHAPE);
-    let operation = json!({
-        "tags": ["sessions"], "operationId": "ask-for-ticket",
-        "summary": "Get a ticket for an event stream, for `EventSource` in a browser",
-        "requestBody": {"required": true, "content": {"application/json": {"schema": asked}}},
-        "responses": answers(
-            [(201, answer("A ticket, which opens the event stream once until it expires.", &ticket))],
-            &[400, 401, 403, 408, 413, 415, 422, 503],
-        ),
-    });
-    ("/api/v1/stream-tickets".to_owned(), json!({ "post": operation }))
 }
 
 /// The parameter with a ticket.
@@ -203,7 +115,7 @@ fn access_report() -> (String, Value) {
         query("after", &position(), "Only what was recorded after this position: the `next` of the page before."),
         query("limit", &limit, "How many entries a page has at most."),
     ];
-    parameters.extend(fresh_parameters());
+    parameters.extend(read_parameters());
     Get("/api/v1/patients/{id}/access-report", "events", "access-report", "Who saw or changed what about a patient")
         .answers(
             &parameters,
@@ -228,7 +140,7 @@ fn events() -> (String, Value) {
         ),
     ];
     parameters.extend(event_filter_parameters());
-    parameters.extend(fresh_parameters());
+    parameters.extend(read_parameters());
     parameters.push(shared_parameter("incarnation"));
     let events = answer("A page of events.", &page("Event"));
     Get("/api/v1/events", "events", "list-events", "Events of the log, in order").answers(
@@ -241,6 +153,7 @@ fn events() -> (String, Value) {
 fn followed_events() -> (String, Value) {
     let mut parameters = vec![
         query("after", &position(), "Only events after this position; only new events if left out."),
+        shared_parameter("Purpose-Of-Use"),
         shared_parameter("Last-Event-ID"),
         shared_parameter("Hims-Incarnation"),
         shared_parameter("incarnation"),
@@ -260,6 +173,7 @@ fn followed_events() -> (String, Value) {
 fn followed_notifications() -> (String, Value) {
     let parameters = [
         query("after", &position(), "Only notifications after this position; only new ones if left out."),
+        shared_parameter("Purpose-Of-Use"),
         shared_parameter("Last-Event-ID"),
         shared_parameter("Hims-Incarnation"),
         shared_parameter("incarnation"),
@@ -280,7 +194,7 @@ fn stream() -> (String, Value) {
         query("at", &instant(), "The state at this instant."),
         query("position", &position(), "The state at this position of the log."),
     ];
-    parameters.extend(fresh_parameters());
+    parameters.extend(read_parameters());
     parameters.push(shared_parameter("incarnation"));
     let state = object(json!({
         "id": uuid(), "stream_type": text(), "version": {"type": "integer"}, "position": position(),
@@ -294,6 +208,7 @@ fn stream() -> (String, Value) {
 fn report_file() -> (String, Value) {
     let parameters = [
         parameter("id", "path", &uuid(), "The execution of the report."),
+        shared_parameter("Purpose-Of-Use"),
         parameter("If-None-Match", "header", &text(), "The `ETag` of a file that the client has already."),
     ];
     let media = Format::CODES.iter().filter_map(|it| Format::parse(it)).map(media_type);
@@ -351,7 +266,7 @@ fn slots() -> (String, Value) {
     let listed = object(json!({"items": items, "next": {"type": "null"}, "position": position()}));
     let limit = json!({"type": "integer", "minimum": 1, "maximum": 500, "default": 100});
     let moment = json!({"type": "string", "description": "A day of the department, or an instant."});
-    let mut parameters = fresh_parameters();
+    let mut parameters = read_parameters();
     parameters.extend([
         query("provider_id", &uuid(), "Only slots of this provider; this or `department_id` must be given."),
         query("department_id", &uuid(), "Only slots in this department."),

@@ -5,7 +5,7 @@ use hims_projections::{Column, Kind, TABLES, Table};
 use serde_json::{Map, Value, json};
 
 use super::components::{
-    answer, answers, fresh_parameters, page, parameter, schema, shared_parameter, uuid, with_header, with_position,
+    answer, answers, page, parameter, read_parameters, schema, shared_parameter, uuid, with_header, with_position,
 };
 
 /// The problems that a request for a table may be answered with.
@@ -68,13 +68,13 @@ fn row_answer(table: &Table) -> Value {
 }
 
 fn row_parameters() -> Vec<Value> {
-    let mut parameters = fresh_parameters();
+    let mut parameters = read_parameters();
     parameters.push(parameter("id", "path", &uuid(), "The key of the row."));
     parameters
 }
 
 fn page_parameters(table: &Table) -> Vec<Value> {
-    let mut parameters = fresh_parameters();
+    let mut parameters = read_parameters();
     parameters.extend([shared_parameter("limit"), shared_parameter("cursor")]);
     let sortable = table
         .visible()

@@ -1,12 +1,13 @@
 //! E-mails, over SMTP. A connection is encrypted unless the mail server is on this machine.
 
-use hims_commands::{Message, Undelivered};
+use hims_commands::Undelivered;
 use lettre::message::Mailbox;
 use lettre::message::header::{self, ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::{Error, PoolConfig};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use reqwest::Url;
+use uuid::Uuid;
 
 use super::words::Written;
 use super::{OutsideError, PATIENCE, is_loopback};
@@ -71,14 +72,14 @@ impl Mail {
         Ok(Some(Self { transport, from }))
     }
 
-    /// Sends an e-mail. All tries have one `Message-ID`.
-    pub(super) async fn send(&self, message: &Message, written: Written) -> Result<(), Undelivered> {
-        let to: Mailbox = message.address.parse().map_err(|_| Undelivered::Refused("no e-mail address".to_owned()))?;
+    /// Sends an e-mail. All tries have one `Message-ID`, which is made of the id.
+    pub(super) async fn send(&self, id: Uuid, address: &str, written: Written) -> Result<(), Undelivered> {
+        let to: Mailbox = address.parse().map_err(|_| Undelivered::Refused("no e-mail address".to_owned()))?;
         let mail = lettre::Message::builder()
             .from(self.from.clone())
             .to(to)
             .subject(written.subject)
-            .message_id(Some(format!("<{}@{}>", message.id, self.from.email.domain())))
+            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .raw_header(automatic())
             .header(header::MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)

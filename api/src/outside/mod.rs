@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use hims_commands::{Message, Messenger, Undelivered};
+use hims_commands::{Message, Messenger, ResetMail, Undelivered};
 use hims_domain::notification::Channel;
 use reqwest::Url;
 use thiserror::Error;
@@ -40,7 +40,7 @@ pub enum OutsideError {
 }
 
 impl OutsideError {
-    fn of(setting: &'static str, fault: impl Into<String>) -> Self {
+    pub(crate) fn of(setting: &'static str, fault: impl Into<String>) -> Self {
         Self::Setting { setting, fault: fault.into() }
     }
 }
@@ -71,7 +71,7 @@ pub fn provide_encryption() {
 }
 
 /// The certificate of the authority that the hospital trusts in addition to those of the system.
-fn certificate(file: &Path) -> Result<Vec<u8>, OutsideError> {
+pub(crate) fn certificate(file: &Path) -> Result<Vec<u8>, OutsideError> {
     std::fs::read(file).map_err(|error| {
         OutsideError::of("ca_file", format!("names the file {}, which cannot be read: {error}", file.display()))
     })
@@ -89,7 +89,7 @@ impl Messenger for Post {
             match message.channel {
                 Channel::Email => {
                     let mail = self.mail.as_ref().ok_or(Undelivered::NotSetUp)?;
-                    mail.send(message, self.words.mail(message)).await
+                    mail.send(message.id.into(), &message.address, self.words.mail(message)).await
                 }
                 Channel::Sms | Channel::Push => {
                     let gateway = self.gateway.as_ref().ok_or(Undelivered::NotSetUp)?;
@@ -98,6 +98,14 @@ impl Messenger for Post {
                 // The program itself shows these.
                 Channel::InApp => Ok(()),
             }
+        }
+        .boxed()
+    }
+
+    fn send_reset<'a>(&'a self, reset: &'a ResetMail) -> BoxFuture<'a, Result<(), Undelivered>> {
+        async move {
+            let mail = self.mail.as_ref().ok_or(Undelivered::NotSetUp)?;
+            mail.send(reset.id, &reset.address, self.words.reset(reset)).await
         }
         .boxed()
     }

@@ -1,9 +1,9 @@
 //! The words of e-mails and text messages, by language. Each template knows the visit's day and time, the hospital's
-//! name and telephone number and a link to log in, and nothing else.
+//! name and telephone number and a link to log in, and nothing else; that of a reset knows its token instead of a visit.
 
 use chrono::{Datelike as _, Timelike as _};
 use chrono_tz::Tz;
-use hims_commands::Message;
+use hims_commands::{Message, ResetMail};
 use hims_domain::notification::{NotificationType, Visit};
 use minijinja::{Environment, Value, context};
 
@@ -24,6 +24,7 @@ macro_rules! templates {
             (concat!($language, "/changed.line"), include_str!(concat!("templates/", $language, "/changed.line"))),
             (concat!($language, "/news.mail"), include_str!(concat!("templates/", $language, "/news.mail"))),
             (concat!($language, "/news.line"), include_str!(concat!("templates/", $language, "/news.line"))),
+            (concat!($language, "/reset.mail"), include_str!(concat!("templates/", $language, "/reset.mail"))),
         )*]
     };
 }
@@ -36,6 +37,14 @@ const TEMPLATES: &[(&str, &str)] = &templates!("en", "de", "es", "fr");
 pub(super) struct Written {
     pub(super) subject: String,
     pub(super) text: String,
+}
+
+impl Written {
+    /// An e-mail as its template writes it: the first line is the subject.
+    fn of(written: &str) -> Self {
+        let (subject, text) = written.split_once('\n').unwrap_or((written, ""));
+        Self { subject: subject.trim().to_owned(), text: format!("{}\n", text.trim()) }
+    }
 }
 
 /// Writes e-mails and text messages.
@@ -73,11 +82,19 @@ impl Words {
         Ok(Self { templates, hospital, phone, link })
     }
 
-    /// The e-mail of a message: the first line of its template is the subject.
+    /// The e-mail of a message.
     pub(super) fn mail(&self, message: &Message) -> Written {
-        let written = self.write(message, "mail");
-        let (subject, text) = written.split_once('\n').unwrap_or((&written, ""));
-        Written { subject: subject.trim().to_owned(), text: format!("{}\n", text.trim()) }
+        Written::of(&self.write(message, "mail"))
+    }
+
+    /// The e-mail of a reset. The token stands behind the `#` of the link: browsers keep that part to themselves, so
+    /// that no log of a server on the way holds the token.
+    pub(super) fn reset(&self, reset: &ResetMail) -> Written {
+        let language = self.language(reset.language.as_deref());
+        let known = context! {
+            hospital => &self.hospital, phone => &self.phone, link => &self.link, token => &reset.token,
+        };
+        Written::of(&self.render(&format!("{language}/reset.mail"), known))
     }
 
     /// The text message of a message, in one line.
@@ -85,11 +102,17 @@ impl Words {
         self.write(message, "line").split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
+    /// The language that is wanted, or the nearest in which there are templates.
+    fn language(&self, wanted: Option<&str>) -> String {
+        let language = wanted.unwrap_or(FALLBACK).to_lowercase();
+        let spoken = language.split(['-', '_']).next().unwrap_or(FALLBACK);
+        let is_spoken = self.templates.get_template(&format!("{spoken}/day")).is_ok();
+        if is_spoken { spoken } else { FALLBACK }.to_owned()
+    }
+
     /// Writes a message in the language that is wanted, or the nearest that there is.
     fn write(&self, message: &Message, form: &str) -> String {
-        let language = message.language.as_deref().unwrap_or(FALLBACK).to_lowercase();
-        let spoken = language.split(['-', '_']).next().unwrap_or(FALLBACK);
-        let language = if self.templates.get_template(&format!("{spoken}/day")).is_ok() { spoken } else { FALLBACK };
+        let language = &self.language(message.language.as_deref());
         let visit = message.visit.as_ref();
         let kind = match message.notification_type {
             NotificationType::AppointmentReminder if visit.is_some() => "reminder",
@@ -219,6 +242,25 @@ mod tests {
             let found: Vec<_> = forbidden.iter().filter(|it| folded.contains(&it.to_lowercase())).collect();
             assert!(found.is_empty(), "{found:?} in {text}");
         }
+    }
+
+    #[test]
+    fn a_reset_says_what_to_do_in_each_language_and_holds_the_token_behind_the_link() {
+        let reset = |language: &str| {
+            let (address, token) = ("planted@example.org".to_owned(), "the.token".to_owned());
+            ResetMail { id: Uuid::from_u128(0x81), address, token, language: Some(language.to_owned()) }
+        };
+        for (language, says) in [("en", "30 minutes"), ("de", "30 Minuten"), ("es", "30 minutos"), ("fr", "30 minutes")]
+        {
+            let mail = words().reset(&reset(language));
+            for part in [says, "Hill Hospital", "https://hims.example.org#password-reset=the.token\n"] {
+                assert!(mail.text.contains(part), "{part} in {}", mail.text);
+            }
+            assert!(mail.subject.contains("Hill Hospital") && !mail.text.contains("planted"));
+            let bare = Words::try_new(&Settings::default()).unwrap().reset(&reset(language));
+            assert!(bare.text.contains("the.token\n") && !bare.text.contains('#'), "{}", bare.text);
+        }
+        assert_ne!(words().reset(&reset("de")), words().reset(&reset("en")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Errors as problem details (RFC 9457). Never a stack trace, never a personal value.
 
 mod advice;
+mod oauth;
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use hims_projections::query::QueryError;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub(crate) use oauth::OAuthError;
+
 /// An error as it is answered: its status, code and detail, and where they apply the fields at fault, the ids of
 /// possible duplicates, and a header.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub(crate) struct Problem {
     errors: Vec<Invalid>,
     candidates: Vec<Uuid>,
     hint: Option<Hint>,
+    /// The error as OAuth names it, for programs that know nothing else.
+    oauth: Option<OAuthError>,
 }
 
 /// A header that tells the client how to go on.
@@ -54,13 +59,19 @@ impl Problem {
     /// A problem without fields at fault and without a header.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let (errors, candidates) = (Vec::new(), Vec::new());
-        Self { status, code, detail: detail.into(), errors, candidates, hint: None }
+        Self { status, code, detail: detail.into(), errors, candidates, hint: None, oauth: None }
     }
 
     /// The problem with the fields at fault.
     #[must_use]
     pub(crate) fn with(self, errors: Vec<Invalid>) -> Self {
         Self { errors, ..self }
+    }
+
+    /// The problem with its name in OAuth, as the member `error`.
+    #[must_use]
+    pub(crate) fn of_oauth(self, error: OAuthError) -> Self {
+        Self { oauth: Some(error), ..self }
     }
 
     /// A parameter of the request that cannot be used.
@@ -159,6 +170,10 @@ impl Problem {
             "detail": self.detail,
             "code": self.code,
         });
+        if let Some(error) = self.oauth {
+            body["error"] = json!(error.name());
+            body["error_description"] = json!(self.detail);
+        }
         if !self.errors.is_empty() {
             let mut listed = Vec::new();
             let mut bytes = 0;

@@ -140,10 +140,9 @@ impl Connections {
         lent.back(read)
     }
 
-    /// Which of the ids belong to rows of the tables that a reader may read, as [`query::visible`] says. Unlike `read`,
-    /// this can be awaited on any thread.
+    /// Which of the ids a reader may learn of, as [`query::known`] says. Unlike `read`, this can be awaited on any thread.
     #[instrument(level = "debug", skip_all)]
-    pub(super) async fn visible(
+    pub(super) async fn known(
         &self,
         tables: &[&'static Table],
         ids: &[Uuid],
@@ -152,16 +151,16 @@ impl Connections {
         let mut lent = self.lend().await?;
         let connection = lent.connection()?;
         let looking = async {
-            match query::visible(connection, tables, ids, who).await {
-                Err(QueryError::Swapped) => query::visible(connection, tables, ids, who).await,
-                visible => visible,
+            match query::known(connection, tables, ids, who).await {
+                Err(QueryError::Swapped) => query::known(connection, tables, ids, who).await,
+                known => known,
             }
         };
         let started = Instant::now();
-        let visible = in_time(looking).await;
+        let known = in_time(looking).await;
         let table = tables.first().map_or("", |it| it.name);
-        self.slow.tell_read(table, started, visible.as_ref().ok().map(Rows::rows));
-        lent.back(visible)
+        self.slow.tell_read(table, started, known.as_ref().ok().map(Rows::rows));
+        lent.back(known)
     }
 
     /// Lends a connection of this thread.

@@ -104,15 +104,14 @@ impl Readers {
         self.primary.read(table, reading).await
     }
 
-    /// Which of the ids belong to rows of the tables that a reader may read, on the primary server. See
-    /// [`Connections::visible`].
-    pub(crate) async fn visible(
+    /// Which of the ids a reader may learn of, on the primary server. See [`Connections::known`].
+    pub(crate) async fn known(
         &self,
         tables: &[&'static Table],
         ids: &[Uuid],
         who: &Identity,
     ) -> Result<HashSet<Uuid>, QueryError> {
-        self.primary.visible(tables, ids, who).await
+        self.primary.known(tables, ids, who).await
     }
 
     /// How many connections are open, and how many of these are idle, to all servers.

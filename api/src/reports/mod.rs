@@ -176,15 +176,24 @@ impl Reports {
         Ok(Sheet { report, parameters, position, as_of, rows })
     }
 
-    /// Reads the rows from tables of an earlier state, which are made for the report and dropped afterwards.
-    async fn read_as_of(&self, as_of: AsOf, wanted: &ReportWanted, report: &'static Report) -> Result<Sheet, NotMade> {
+    /// Reads the rows from tables of an earlier state, which are made for the report and dropped afterwards. Also answers
+    /// the position of the last event that may have erased somebody before the tables were made.
+    async fn read_as_of(
+        &self,
+        as_of: AsOf,
+        wanted: &ReportWanted,
+        report: &'static Report,
+    ) -> Result<(Sheet, Position), NotMade> {
         let schema = format!("report_{}", wanted.id.0.simple());
         // A node that was stopped may have left the schema behind.
         self.drop_schema(&schema).await.map_err(later)?;
-        let head = self.store.current_head().await.map_err(later)?.max(1);
+        let head = self.store.current_head().await.map_err(later)?;
+        // Another node may have destroyed a key a moment ago that is remembered here.
+        self.store.vault().forget_fetched_keys();
+        let last = head.max(1);
         let (target, end) = match as_of {
-            AsOf::Position(position) => (Target::Position(position, schema.clone()), position.clamp(1, head)),
-            AsOf::Instant(instant) => (Target::Instant(instant, schema.clone()), head),
+            AsOf::Position(position) => (Target::Position(position, schema.clone()), position.clamp(1, last)),
+            AsOf::Instant(instant) => (Target::Instant(instant, schema.clone()), last),
         };
         let progress = |position: Position| {
             let percent = (position * i64::from(TABLES_MADE) / end).min(i64::from(TABLES_MADE));
@@ -198,7 +207,7 @@ impl Reports {
         if let Err(error) = self.drop_schema(&schema).await {
             tracing::warn!(%error, schema, "the tables of an earlier state could not be dropped; drop the schema");
         }
-        sheet
+        Ok((sheet?, head))
     }
 
     async fn drop_schema(&self, schema: &str) -> Result<(), sqlx::Error> {
@@ -209,16 +218,22 @@ impl Reports {
     async fn made(&self, wanted: &ReportWanted) -> Result<ReportFile, NotMade> {
         let code = wanted.asked.report_code.as_str();
         let report = REPORTS.iter().find(|it| it.code == code).ok_or(NotMade::For(FailureReason::UnknownReport))?;
-        let sheet = match wanted.asked.as_of {
-            None => self.read(READ_SCHEMA, wanted, report).await?,
+        let (sheet, erased_until) = match wanted.asked.as_of {
+            None => {
+                let sheet = self.read(READ_SCHEMA, wanted, report).await?;
+                let position = sheet.position;
+                (sheet, position)
+            }
             Some(as_of) => self.read_as_of(as_of, wanted, report).await?,
         };
-        let (position, row_count) = (sheet.position, sheet.rows.len());
+        let (position, row_count, about) = (sheet.position, sheet.rows.len(), sheet.patients());
         let format = wanted.asked.format;
         let making = move || written(format, &sheet).map(|file| (hex(&Sha256::digest(&file)), file));
-        let (sha256, file) = tokio::task::spawn_blocking(making).await.map_err(broken)??;
-        let byte_count = i32::try_from(file.len()).unwrap_or(i32::MAX);
-        self.files.keep(wanted.id.0, file).await.map_err(later)?;
+        let (sha256, bytes) = tokio::task::spawn_blocking(making).await.map_err(broken)??;
+        let byte_count = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+        if !self.files.keep(wanted.id.0, (about, bytes), erased_until).await.map_err(later)? {
+            return Err(later("somebody was erased while the report was made"));
+        }
         let row_count = i32::try_from(row_count).unwrap_or(i32::MAX);
         Ok(ReportFile { position, row_count, byte_count, sha256 })
     }

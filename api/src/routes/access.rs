@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use hims_domain::lab_result::LabResult;
+use hims_domain::patient::Patient;
 use hims_domain::permission::Read;
 use hims_domain::{Aggregate as _, PatientId};
 use hims_event_store::Recorded;
@@ -21,9 +22,18 @@ static SECRETS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let columns = TABLES.iter().flat_map(|it| it.columns);
     columns.filter(|column| column.hidden).map(|column| column.name).chain(IN_NO_TABLE).collect()
 });
-/// The fields of users that are in no table: the second factor in states, and in events its secret and the hashes of
-/// recovery codes.
-const IN_NO_TABLE: [&str; 4] = ["second_factor", "second_factor_secret", "recovery_code_hashes", "recovery_code_hash"];
+/// The fields of users that are in no table: the second factor and the passkeys in states, in events the secret and the
+/// hashes of recovery codes of the one and the keys of the other, and the hashes of the secrets of service accounts.
+const IN_NO_TABLE: [&str; 8] = [
+    "second_factor",
+    "second_factor_secret",
+    "recovery_code_hashes",
+    "recovery_code_hash",
+    "passkeys",
+    "credential",
+    "credential_id",
+    "client_secret_hash",
+];
 /// The fields of an event's metadata that say from where somebody worked. Only auditors see these fields.
 const WHEREABOUTS: [&str; 3] = ["ip", "user_agent", "session_id"];
 
@@ -73,12 +83,9 @@ impl<'a> Reading<'a> {
         Self { hospital, logged_in, known: HashMap::new(), parts: HashMap::new() }
     }
 
-    /// Whether the caller may read a stream: the caller reads all data, or sees the stream's row under row-level
-    /// security.
+    /// Whether the caller may read a stream: the caller sees the stream's row under row-level security, or reads all data
+    /// and the record of the patient is not closed to the caller.
     pub(super) async fn may_read(&mut self, stream_type: &str, stream_id: Uuid) -> Result<bool, Problem> {
-        if self.logged_in.reads(Read::AllData) {
-            return Ok(true);
-        }
         if !self.known.contains_key(&stream_id) {
             self.learn(stream_type, vec![stream_id]).await?;
         }
@@ -87,9 +94,6 @@ impl<'a> Reading<'a> {
 
     /// Looks up, with one query for each stream type, whether the caller may read the streams of some events.
     pub(super) async fn look_up(&mut self, events: &[Recorded]) -> Result<(), Problem> {
-        if self.logged_in.reads(Read::AllData) {
-            return Ok(());
-        }
         let mut streams: BTreeMap<&str, HashSet<Uuid>> = BTreeMap::new();
         for event in events {
             streams.entry(&event.stream_type).or_default().insert(event.stream_id);
@@ -102,6 +106,9 @@ impl<'a> Reading<'a> {
 
     /// Looks up which of these streams the caller sees in the table of the stream type, and remembers the answers.
     async fn learn(&mut self, stream_type: &str, ids: Vec<Uuid>) -> Result<(), Problem> {
+        if self.logged_in.reads(Read::AllData) {
+            return self.learn_all_but_closed(table_of(stream_type), ids).await;
+        }
         match table_of(stream_type).filter(|it| self.logged_in.may_ask(it)) {
             Some(table) => self.look_for(table, ids).await,
             None => {
@@ -109,6 +116,25 @@ impl<'a> Reading<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Remembers for a caller who reads all data that these streams are open, but for those about patients whose records
+    /// are closed to the caller.
+    async fn learn_all_but_closed(&mut self, table: Option<&Table>, ids: Vec<Uuid>) -> Result<(), Problem> {
+        let closed = match table {
+            None => HashSet::new(),
+            Some(table) => {
+                let who = self.logged_in.identity();
+                let asked = async |db: &mut _| query::closed_among(db, &[table], &ids, &who).await;
+                match self.hospital.readers.read(table.name, asked).await {
+                    // Of a table that is being made, nobody knows what is closed.
+                    Err(QueryError::Behind(_)) => ids.iter().copied().collect(),
+                    closed => closed?,
+                }
+            }
+        };
+        self.known.extend(ids.into_iter().map(|it| (it, !closed.contains(&it))));
+        Ok(())
     }
 
     /// Looks up which of these rows of a table the caller sees, and remembers the answers. Of a table that is new in this
@@ -217,6 +243,23 @@ impl<'a> Reading<'a> {
         Ok(may)
     }
 
+    /// Without the events that are about patients whose records are closed to the caller, or name such patients, as reads
+    /// do: values that were measured, codes and ids are not sealed. Auditors read every event.
+    pub(super) async fn open_events(&self, mut events: Vec<Recorded>) -> Result<Vec<Recorded>, Problem> {
+        if !self.logged_in.reads(Read::AllData) || self.logged_in.reads(Read::AuditLogs) {
+            return Ok(events);
+        }
+        let Some(patients) = table_of(Patient::STREAM) else { return Ok(events) };
+        let named: HashSet<_> = events.iter().flat_map(named_in).collect();
+        let (named, who) = (Vec::from_iter(named), self.logged_in.identity());
+        let asked = async |db: &mut _| query::closed_among(db, &[patients], &named, &who).await;
+        let closed = self.hospital.readers.read(patients.name, asked).await?;
+        if !closed.is_empty() {
+            events.retain(|it| named_in(it).all(|id| !closed.contains(&id)));
+        }
+        Ok(events)
+    }
+
     /// The metadata of an event, without the fields that only auditors see.
     pub(super) fn circumstances(&self, mut metadata: Value) -> Value {
         if !self.logged_in.is_auditor() {
@@ -224,6 +267,13 @@ impl<'a> Reading<'a> {
         }
         metadata
     }
+}
+
+/// All ids that an event names, of whatever kind.
+fn named_in(event: &Recorded) -> impl Iterator<Item = Uuid> {
+    let words = |text| str::split(text, |it: char| !it.is_ascii_hexdigit() && it != '-');
+    let texts = words(&event.data).chain(words(&event.metadata));
+    texts.filter_map(|it| Uuid::try_parse(it).ok()).chain([event.stream_id])
 }
 
 /// The patient whom an event is about, as its metadata say.

@@ -3,10 +3,11 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_domain::patient::Patient;
 use hims_domain::permission::Read;
-use hims_domain::{PatientId, read_id};
+use hims_domain::{Aggregate as _, PatientId, read_id};
 use hims_projections::query::{self, AccessWanted};
 use uuid::Uuid;
 
+use super::access::Reading;
 use super::caller::LoggedIn;
 use super::evenly::evenly;
 use super::parameters::{Parameters, id_of_path};
@@ -55,7 +56,8 @@ async fn page(
     Ok((page_answer(hospital, &page.items, page.next.as_deref(), page.position), shown))
 }
 
-/// Auditors have the report of each patient, and patients their own.
+/// Auditors have the report of each patient, whoever reads all data that of each whose record is open to them, and
+/// patients their own.
 async fn authorise(hospital: &Hospital, logged_in: &LoggedIn, patient_id: Uuid) -> Result<(), Problem> {
     if logged_in.caller.is_patient(PatientId(patient_id)) && logged_in.reads(Read::OwnRecords) {
         return Ok(());
@@ -63,8 +65,8 @@ async fn authorise(hospital: &Hospital, logged_in: &LoggedIn, patient_id: Uuid) 
     if !logged_in.is_auditor() {
         return Err(Problem::forbidden("who saw a patient is told to auditors, and to the patient themself"));
     }
-    match hospital.executor.load::<Patient>(patient_id, false).await?.state {
-        Some(_) => Ok(()),
-        None => Err(Problem::not_found()),
-    }
+    let is_known = hospital.executor.load::<Patient>(patient_id, false).await?.state.is_some();
+    let is_open = logged_in.reads(Read::AuditLogs)
+        || Reading::new(hospital, logged_in).may_read(Patient::STREAM, patient_id).await?;
+    if is_known && is_open { Ok(()) } else { Err(Problem::not_found()) }
 }

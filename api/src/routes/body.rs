@@ -1,4 +1,5 @@
-//! The bodies of requests: JSON, of a limited length, arriving within a limited time.
+//! The bodies of requests: JSON, or a form where a standard wants one, of a limited length, arriving within a limited
+//! time.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,11 +8,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{HttpRequest, web};
 use futures::StreamExt as _;
-use hims_commands::LONGEST_LIST;
-use hims_domain::Invalid;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use hims_commands::{Failure, LONGEST_LIST};
+use hims_domain::{Described, Invalid};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::parameters::Parameters;
 use crate::problem::Problem;
 
 /// The largest body of a command, in bytes.
@@ -26,13 +28,40 @@ pub(crate) struct Deadline(pub(crate) Duration);
 /// Reads the JSON body of a request. Type and length are looked at first, so that a body that is refused is not read.
 pub(super) async fn json(request: &HttpRequest, body: web::Payload, largest: usize) -> Result<Value, Problem> {
     check_type(request)?;
+    parse(&in_time(request, body, largest).await?)
+}
+
+/// Reads the body of a login, or of another request that is as small, which has no query parameters.
+pub(super) async fn of_login<T: Described + DeserializeOwned>(
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<T, Problem> {
+    Problem::unless_bare(request)?;
+    let body = json(request, body, LARGEST_LOGIN).await?;
+    Ok(hims_commands::read(body).map_err(Failure::Malformed)?)
+}
+
+/// Reads the body of a request that is a form, as programs send it that know OAuth.
+pub(super) async fn form(request: &HttpRequest, body: web::Payload, largest: usize) -> Result<Parameters, Problem> {
+    let given = request.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let kind = given.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let detail = "send the body as a form, with Content-Type: application/x-www-form-urlencoded";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail));
+    }
+    let body = in_time(request, body, largest).await?;
+    Parameters::of(std::str::from_utf8(&body).unwrap_or("%"), "the body is no form")
+}
+
+/// Reads a body that is not too large and arrives in time.
+async fn in_time(request: &HttpRequest, body: web::Payload, largest: usize) -> Result<web::BytesMut, Problem> {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|it| it > largest) {
         return Err(too_large(largest));
     }
     let Deadline(deadline) = request.app_data::<Deadline>().copied().unwrap_or(Deadline(Duration::from_secs(30)));
     let read = tokio::time::timeout(deadline, read(body, largest)).await;
-    parse(&read.map_err(|_| late(deadline))??)
+    read.map_err(|_| late(deadline))?
 }
 
 /// Refuses a body that says that it is something else than JSON in UTF-8. A body that says nothing is taken for JSON.

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::StatusCode;
@@ -18,7 +19,9 @@ use crate::Hospital;
 use crate::problem::Problem;
 
 /// The codes of the refusals of a command that gave a wrong current password, or a wrong code of a second factor.
-pub(super) const GUESSED_WRONG: [&str; 2] = ["wrong-password", "wrong-code"];
+pub(super) const GUESSED_WRONG: [&str; 2] = ["wrong-password", WRONG_CODE];
+/// The code of the refusal of a command that gave a wrong code of a second factor.
+const WRONG_CODE: &str = "wrong-code";
 /// The types of the streams that say what a caller may do.
 const ACCESS: [&str; 4] = [User::STREAM, Role::STREAM, Department::STREAM, Session::STREAM];
 
@@ -66,10 +69,11 @@ pub(super) async fn run(
     let body = body::json(&request, body, LARGEST).await?;
     let _under_way = limits.load.command();
     let identifies_everybody = identifies_everybody(&logged_in);
+    let caller = Arc::new(logged_in.caller);
     let context = Request {
         idempotency_key: idempotency_key(&request)?,
         expected_version: if_match(&request)?,
-        ..Request::of(logged_in.caller)
+        ..Request::of(Arc::clone(&caller))
     };
     let keyed = context.idempotency_key.is_some();
     let guess = match user.filter(|_| command.compares_password) {
@@ -84,6 +88,9 @@ pub(super) async fn run(
     if refused.is_none_or(|it| !GUESSED_WRONG.contains(&it)) {
         // Only a password or a code that was compared and is wrong counts as a guess.
         guess.into_iter().for_each(Guess::forgive);
+    }
+    if refused == Some(WRONG_CODE) {
+        hospital.login.note_wrong_code(&caller).await;
     }
     if let (Some(user), Some(_)) = (user, refused) {
         limits.refusals.spend(user, hospital.executor.now());

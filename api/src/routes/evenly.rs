@@ -23,6 +23,14 @@ pub(super) async fn evenly<T>(logged_in: &LoggedIn, answer: impl Future<Output =
     answer
 }
 
+/// Waits for an answer to somebody who is not logged in, and then until the next multiple of [`STEP`].
+pub(super) async fn always_evenly<T>(answer: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let answer = answer.await;
+    tokio::time::sleep(until_next_step(started.elapsed())).await;
+    answer
+}
+
 /// Waits for the outcome of a command. A caller who may not identify every patient waits for a refusal until the next
 /// multiple of [`STEP`]: a record that the caller may not read is refused like one that there is not. A command that
 /// was carried out tells of the record by itself.

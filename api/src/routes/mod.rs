@@ -14,14 +14,18 @@ mod health;
 mod incarnation;
 mod limits;
 mod notifications;
+mod open_id;
 mod origin;
 mod parameters;
+mod passkeys;
+mod password_resets;
 mod position;
 mod reads;
 mod reports;
 mod request_id;
 mod second_factor;
 mod security_txt;
+mod service_accounts;
 mod sessions;
 mod slots;
 mod statistics;
@@ -55,6 +59,19 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(write("/sessions/current/confirm", second_factor::prove))
         .service(write("/sessions/current/second-factor", second_factor::enrol))
         .service(write("/sessions/current/second-factor/confirm", second_factor::confirm))
+        .service(write("/password-resets", password_resets::ask))
+        .service(write("/password-resets/complete", password_resets::complete))
+        .service(write("/oauth/token", service_accounts::token))
+        .service(write("/service-accounts/{id}/secrets", service_accounts::add_secret))
+        .service(write("/sessions/openid", open_id::begin))
+        .service(write("/sessions/openid/complete", open_id::complete))
+        .service(write("/sessions/current/identities", open_id::link))
+        .service(write("/sessions/passkeys", passkeys::begin))
+        .service(write("/sessions/passkeys/complete", passkeys::complete))
+        .service(own_passkeys())
+        .service(write("/sessions/current/passkeys/complete", passkeys::complete_making))
+        .service(write("/sessions/current/confirm/passkey", passkeys::begin_proof))
+        .service(write("/sessions/current/confirm/passkey/complete", passkeys::complete_proof))
         .service(write("/stream-tickets", tickets::issue))
         .service(read("/commands", commands::list))
         .service(write("/commands/{name}", commands::run))
@@ -79,6 +96,12 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(other("/docs/{_:.*}", "GET"))
         .service(api)
         .default_service(web::to(|| async { Err::<String, _>(Problem::not_found()) }));
+}
+
+/// The passkeys of the caller, to which a new one is added.
+fn own_passkeys() -> Resource {
+    let resource = other("/sessions/current/passkeys", "GET, HEAD, POST");
+    resource.get(passkeys::list).head(passkeys::list).post(passkeys::begin_making)
 }
 
 /// A route that is read with GET. HEAD gives the same answer without the body.

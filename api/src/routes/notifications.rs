@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_domain::notification::{Channel, Event, Recipient};
+use hims_projections::query;
 use serde_json::{Value, json};
 
 use super::caller::LoggedIn;
@@ -68,7 +69,13 @@ impl Followed for Own {
         let user_id = logged_in.caller.user_id();
         let is_own = |it: &Recipient| it.channel == Channel::InApp && it.user_id.is_some() && it.user_id == user_id;
         let mut frames = String::new();
-        for opened in hospital.store.open(events.iter().map(|it| it.event.clone()).collect()).await? {
+        // Whom a patient forbade to see the records is told nothing of the patient any more.
+        let about: Vec<_> = events.iter().filter_map(|it| it.concerned.patient_id).collect();
+        let who = logged_in.identity();
+        let asked = async |db: &mut _| query::forbidden_among(db, &about, &who).await;
+        let forbidden = hospital.readers.read("consents", asked).await?;
+        let open = events.iter().filter(|it| it.concerned.patient_id.is_none_or(|id| !forbidden.contains(&id)));
+        for opened in hospital.store.open(open.map(|it| it.event.clone()).collect()).await? {
             let stored = &opened.recorded;
             // An event that cannot be read is parked and reported elsewhere.
             let Ok(Event::Created { content, recipients }) = opened.decode::<Event>() else { continue };

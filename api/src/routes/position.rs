@@ -35,7 +35,7 @@ impl Freshness {
         let header = |name: &str| request.headers().get(name).map(HeaderValue::to_str);
         let minimum = match header(MINIMUM) {
             None => 0,
-            Some(Ok(text)) => text.trim().parse().map_err(|_| bad())?,
+            Some(Ok(text)) => text.trim().parse::<Position>().ok().filter(|it| *it >= 0).ok_or_else(bad)?,
             Some(Err(_)) => return Err(bad()),
         };
         let prefer = header("prefer").and_then(Result::ok).unwrap_or_default();

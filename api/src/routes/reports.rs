@@ -26,7 +26,7 @@ pub(super) async fn file(
     logged_in: LoggedIn,
 ) -> Result<HttpResponse, Problem> {
     let asked = Asked::of("report_files", request.query_string()).record(read_id(&id));
-    let answer = async { Ok((fetched(&request, &hospital, &id, &logged_in).await?, Shown::default())) };
+    let answer = fetched(&request, &hospital, &id, &logged_in);
     evenly(&logged_in, Box::pin(recorded(&hospital, &logged_in, asked, answer))).await
 }
 
@@ -35,7 +35,7 @@ async fn fetched(
     hospital: &Hospital,
     id: &str,
     logged_in: &LoggedIn,
-) -> Result<HttpResponse, Problem> {
+) -> Result<(HttpResponse, Shown), Problem> {
     Problem::unless_bare(request)?;
     logged_in.may_read()?;
     let id = ReportExecutionId(id_of_path(id)?);
@@ -56,22 +56,24 @@ async fn fetched(
     let fetched = Request::of(logged_in.caller.clone());
     let outcome = hospital.executor.execute(DownloadReport { report_execution_id: id }, fetched).await?;
     if is_known {
-        return Ok(HttpResponse::NotModified().insert_header((ETAG, tag)).finish());
+        return Ok((HttpResponse::NotModified().insert_header((ETAG, tag)).finish(), Shown::default()));
     }
-    let file = hospital.files.find(id.0).await?.ok_or_else(|| gone(made))?;
-    if file.sha256 != made.sha256.as_str() {
+    let kept = hospital.files.find(id.0).await?.ok_or_else(|| gone(made))?;
+    if kept.sha256 != made.sha256.as_str() {
         tracing::error!(execution = %id, "the file of a report is not the one that was made");
         let detail = "the file is not the one that was made; tell an operator, and run the report again";
         return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "altered-file", detail));
     }
     let asked = &execution.asked;
     let name = format!("{}-{}.{}", asked.report_code.as_str(), made.as_of_position, asked.format);
-    Ok(at_position(&mut HttpResponse::Ok(), hospital, outcome.position)
+    let shown = Shown::of_patients(kept.about, usize::try_from(made.row_count).unwrap_or_default());
+    let answer = at_position(&mut HttpResponse::Ok(), hospital, outcome.position)
         .insert_header((CONTENT_TYPE, media_type(asked.format)))
         .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
         .insert_header((ETAG, tag))
         .insert_header((CACHE_CONTROL, "private, no-store"))
-        .body(file.bytes))
+        .body(kept.bytes);
+    Ok((answer, shown))
 }
 
 /// The file was deleted.

@@ -9,7 +9,6 @@ use actix_web::{Error, HttpMessage as _, ResponseError as _};
 use futures::future::{LocalBoxFuture, Ready, ready};
 use hims_commands::Registry;
 use hims_domain::DomainEvent;
-use hims_projections::TABLES;
 use serde_json::{Value, json};
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
@@ -77,13 +76,14 @@ fn unacceptable(request: &ServiceRequest) -> Option<Problem> {
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Some(Problem::encoded());
     }
-    if !METHODS.contains(request.method()) {
+    if !METHODS.contains(request.method()) && request.method().as_str() != "QUERY" {
         return Some(Problem::not_implemented("no route of this server knows the method of the request"));
     }
     request.conn_data::<Connection>().and_then(Connection::refused)
 }
 
-/// The methods that HTTP knows (RFC 9110, RFC 5789). A route answers 405 to those that it does not take.
+/// The methods that HTTP knows (RFC 9110, RFC 5789). A route answers 405 to those that it does not take, and to
+/// `QUERY`, which the HTTP working group adds.
 const METHODS: [Method; 9] = [
     Method::GET,
     Method::HEAD,
@@ -96,33 +96,13 @@ const METHODS: [Method; 9] = [
     Method::PATCH,
 ];
 
-/// The words in the paths of routes: what stands in them for good, and the names of tables, streams and commands.
+/// The words in the paths of routes: those of the OpenAPI document, and the types of streams.
 static WORDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let fixed = [
-        "",
-        "api",
-        "v1",
-        "openapi.json",
-        "docs",
-        "health",
-        "live",
-        "ready",
-        "metrics",
-        ".well-known",
-        "security.txt",
-        "sessions",
-        "current",
-        "commands",
-        "events",
-        "stream",
-        "streams",
-        "stream-tickets",
-    ];
-    let names = TABLES.iter().map(|table| table.name).chain(DomainEvent::STREAMS.iter().copied());
-    let spelt = names.flat_map(|name| [name.to_owned(), name.replace('_', "-")]);
-    let commands = Registry::hospital();
-    let commands = commands.iter().map(|command| command.name.to_owned());
-    fixed.into_iter().map(str::to_owned).chain(spelt).chain(commands).collect()
+    let document = crate::openapi_document(&Registry::hospital());
+    let paths = document["paths"].as_object().into_iter().flat_map(|it| it.keys());
+    let words = paths.flat_map(|path| path.split('/')).filter(|it| !it.starts_with('{')).map(str::to_owned);
+    let streams = DomainEvent::STREAMS.iter().flat_map(|name| [(*name).to_owned(), name.replace('_', "-")]);
+    words.chain(streams).chain(["docs".to_owned()]).collect()
 });
 
 /// The path as it is answered: what is neither a word of a route nor a UUID comes from the client and is left out.
@@ -190,6 +170,10 @@ mod tests {
                 "/api/v1/vital-signs/00000000-0000-0000-0000-000000000001",
             ),
             ("/api/v1/streams/vital_signs/999-00-0001", "/api/v1/streams/vital_signs/-"),
+            (
+                "/api/v1/patients/00000000-0000-0000-0000-000000000001/access-report",
+                "/api/v1/patients/00000000-0000-0000-0000-000000000001/access-report",
+            ),
             ("/api/v1/patients/Zuzanna%20Kowalczyk", "/api/v1/patients/-"),
             ("/api/v1/zuzanna", "/api/v1/-"),
             ("/api/v1/commands/register-patient", "/api/v1/commands/register-patient"),

@@ -3,13 +3,12 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Utc};
 use hims_commands::{Caller, Enrolment, Failure, FirstCode, LoginFailure, Proof};
-use hims_domain::Described;
-use serde::de::DeserializeOwned;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
-use uuid::Uuid;
 
-use super::body::{self, LARGEST_LOGIN};
+use super::body;
 use super::caller::LoggedIn;
 use super::commands::GUESSED_WRONG;
 use super::limits::Limits;
@@ -24,10 +23,13 @@ pub(super) async fn enrol(
     logged_in: LoggedIn,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let enrolment: Enrolment = read(&request, body).await?;
+    let enrolment: Enrolment = body::of_login(&request, body).await?;
     let enrol = async |caller| hospital.login.enrol(enrolment, caller).await;
-    let enrolled = guessing(&limits, logged_in.caller, enrol).await?;
-    Ok(HttpResponse::Created().json(json!({"secret": enrolled.secret, "address": enrolled.address})))
+    let enrolled = guessing((&hospital, &limits), logged_in.caller, enrol).await?;
+    Ok(HttpResponse::Created().json(json!({
+        "secret": enrolled.secret.expose_secret(),
+        "address": enrolled.address.expose_secret(),
+    })))
 }
 
 /// Confirms the second factor of the caller: answers the recovery codes.
@@ -37,9 +39,9 @@ pub(super) async fn confirm(
     logged_in: LoggedIn,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let first: FirstCode = read(&request, body).await?;
+    let first: FirstCode = body::of_login(&request, body).await?;
     let confirm = async |caller| hospital.login.confirm(first, caller).await;
-    let recovery_codes = guessing(&limits, logged_in.caller, confirm).await?;
+    let recovery_codes = guessing((&hospital, &limits), logged_in.caller, confirm).await?;
     Ok(HttpResponse::Ok().json(json!({"recovery_codes": recovery_codes})))
 }
 
@@ -50,12 +52,31 @@ pub(super) async fn prove(
     logged_in: LoggedIn,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let proof: Proof = read(&request, body).await?;
-    logged_in.may_read()?;
-    let guess = limits.guesses.begin_for(user_of(&logged_in.caller)).await?;
-    let proven = hospital.login.confirm_identity(proof, logged_in.caller).await;
-    if !matches!(&proven, Err(LoginFailure::Wrong | LoginFailure::WrongCode | LoginFailure::CodesLocked)) {
+    let proof: Proof = body::of_login(&request, body).await?;
+    let prove = async |caller| hospital.login.confirm_identity(proof, caller).await;
+    proved((&hospital, &limits), logged_in, prove).await
+}
+
+/// Carries out a proof of who the caller is, of which what is wrong counts as a guess of the caller.
+pub(super) async fn proved(
+    (hospital, limits): (&Hospital, &Limits),
+    logged_in: LoggedIn,
+    prove: impl AsyncFnOnce(Caller) -> Result<DateTime<Utc>, LoginFailure>,
+) -> Result<HttpResponse, Problem> {
+    let (user, now) = (logged_in.caller.whose_share(), hospital.executor.now());
+    limits.refusals.check(user, now)?;
+    logged_in.may_read().inspect_err(|_| limits.refusals.spend(user, now))?;
+    let guess = limits.guesses.begin_for(user).await?;
+    let proven = prove(logged_in.caller).await;
+    let is_guess = |it: &LoginFailure| {
+        use LoginFailure::{AttemptOver, CodesLocked, Wrong, WrongCode, WrongPasskey};
+        matches!(it, Wrong | WrongCode | CodesLocked | WrongPasskey | AttemptOver)
+    };
+    if !proven.as_ref().is_err_and(is_guess) {
         guess.forgive();
+    }
+    if !matches!(&proven, Ok(_) | Err(LoginFailure::Failure(_))) {
+        limits.refusals.spend(user, now);
     }
     let refused = |code, detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
     match proven {
@@ -66,27 +87,23 @@ pub(super) async fn prove(
     }
 }
 
-fn user_of(caller: &Caller) -> Uuid {
-    caller.user_id().map_or_else(Uuid::nil, Uuid::from)
-}
-
-/// Reads the body of a request without query parameters.
-async fn read<T: Described + DeserializeOwned>(request: &HttpRequest, body: web::Payload) -> Result<T, Problem> {
-    Problem::unless_bare(request)?;
-    let body = body::json(request, body, LARGEST_LOGIN).await?;
-    Ok(hims_commands::read(body).map_err(Failure::Malformed)?)
-}
-
 /// Does something of which a wrong password or code counts as a guess of the caller.
 async fn guessing<T>(
-    limits: &Limits,
+    (hospital, limits): (&Hospital, &Limits),
     caller: Caller,
     attempt: impl AsyncFnOnce(Caller) -> Result<T, Failure>,
 ) -> Result<T, Problem> {
-    let guess = limits.guesses.begin_for(user_of(&caller)).await?;
-    let done = attempt(caller).await;
-    if !matches!(&done, Err(Failure::Refused(refused)) if GUESSED_WRONG.contains(&refused.code)) {
-        guess.forgive();
-    }
-    done.map_err(|failure| Problem::of_command(failure, false))
+    let guessed = async |caller: Caller| {
+        let guess = limits.guesses.begin_for(caller.whose_share()).await;
+        let guess = match guess {
+            Ok(guess) => guess,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let done = attempt(caller).await;
+        if !matches!(&done, Err(Failure::Refused(refused)) if GUESSED_WRONG.contains(&refused.code)) {
+            guess.forgive();
+        }
+        done.map(Ok)
+    };
+    limits.counting(caller, hospital.executor.now(), guessed).await?
 }

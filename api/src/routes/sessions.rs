@@ -1,10 +1,11 @@
 use actix_web::{HttpRequest, HttpResponse, web};
-use hims_commands::{Credentials, Failure, LoginFailure};
+use hims_commands::{Credentials, LoggedIn as Session, LoginFailure};
 use hims_projections::query;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::body::{self, LARGEST_LOGIN};
+use super::body;
 use super::caller::LoggedIn;
 use super::limits::{KNOWN_FOR, Limits, Network};
 use super::origin::origin;
@@ -18,26 +19,34 @@ pub(super) async fn start(
     limits: web::Data<Limits>,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    Problem::unless_bare(&request)?;
-    let body = body::json(&request, body, LARGEST_LOGIN).await?;
-    let Credentials { email, password, code } = hims_commands::read(body).map_err(Failure::Malformed)?;
+    let Credentials { email, password, code } = body::of_login(&request, body).await?;
     let (ip, agent) = origin(&request);
     let has_logged_in_from = async |network| has_logged_in_from(&hospital, email.as_str(), network).await;
     let guess = limits.guesses.begin(email.as_str(), ip, has_logged_in_from).await?;
     let started = hospital.login.start(email.as_str(), &password, code.as_ref(), (ip, agent)).await;
     match &started {
         Ok(_) => guess.was_right(),
-        Err(LoginFailure::Failure(_) | LoginFailure::CodeNeeded) => guess.forgive(),
-        Err(LoginFailure::Wrong | LoginFailure::WrongCode | LoginFailure::CodesLocked) => {}
+        Err(LoginFailure::Failure(_) | LoginFailure::CodeNeeded | LoginFailure::PasskeyNeeded) => guess.forgive(),
+        Err(_) => {}
     }
-    match started {
-        Ok(session) => Ok(HttpResponse::Created().json(json!({
-            "token": session.token,
-            "expires_at": session.expires_at,
-            "user": {"id": session.user_id, "email": session.email, "role": session.role},
-        }))),
-        Err(LoginFailure::Failure(failure)) => Err(Problem::of_session(failure)),
-        Err(failure) => Err(Problem::unauthorized(code_of(&failure), failure.to_string())),
+    started.map(begun).map_err(failed)
+}
+
+/// The answer that tells of a new session.
+#[expect(clippy::needless_pass_by_value, reason = "the token is told once")]
+pub(super) fn begun(session: Session) -> HttpResponse {
+    HttpResponse::Created().json(json!({
+        "token": session.token.expose_secret(),
+        "expires_at": session.expires_at,
+        "user": {"id": session.user_id, "email": session.email, "role": session.role},
+    }))
+}
+
+/// The problem of a login that failed.
+pub(super) fn failed(failure: LoginFailure) -> Problem {
+    match failure {
+        LoginFailure::Failure(failure) => Problem::of_session(failure),
+        failure => Problem::unauthorized(code_of(&failure), failure.to_string()),
     }
 }
 
@@ -48,13 +57,18 @@ pub(super) fn code_of(failure: &LoginFailure) -> &'static str {
         LoginFailure::CodeNeeded => "second-factor-needed",
         LoginFailure::WrongCode => "wrong-code",
         LoginFailure::CodesLocked => "second-factor-locked",
+        LoginFailure::NotLinked => "not-linked",
+        LoginFailure::NoRole => "no-role",
+        LoginFailure::WrongPasskey => "wrong-passkey",
+        LoginFailure::AttemptOver => "invalid-attempt",
+        LoginFailure::PasskeyNeeded => "passkey-needed",
         LoginFailure::Failure(_) => "unavailable",
     }
 }
 
 /// Whether the user who has an e-mail address has logged in from a network before, as the sessions of the last weeks
 /// say. An address that nobody has costs the same work, so that the time of the answer does not tell who has one.
-async fn has_logged_in_from(hospital: &Hospital, email: &str, network: Network) -> bool {
+pub(super) async fn has_logged_in_from(hospital: &Hospital, email: &str, network: Network) -> bool {
     let Ok(user) = hospital.login.user_with(email).await else { return false };
     let (user, since) = (user.map_or_else(Uuid::nil, Uuid::from), hospital.executor.now() - KNOWN_FOR);
     let addresses = network.addresses();

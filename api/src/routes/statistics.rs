@@ -1,4 +1,4 @@
-//! How the database works, for administrators.
+//! How the database works, for administrators and operators.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_domain::permission::Read;
@@ -35,8 +35,8 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     Problem::unless_bare(request)?;
     logged_in.may_read()?;
-    if !logged_in.reads(Read::AllData) {
-        return Err(Problem::forbidden("how the database works is for those who may read all data"));
+    if !logged_in.reads_any(&[Read::AllData, Read::Operations]) {
+        return Err(Problem::forbidden("how the database works is for those who may read all data or operations"));
     }
     let who = logged_in.identity();
     let page = hospital.readers.read("statistics", async |db| query::statistics(db, of, &who).await).await?;

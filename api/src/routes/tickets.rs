@@ -5,10 +5,12 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use futures::future::LocalBoxFuture;
 use hims_commands::{AskForTicket, Failure, TicketStream};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::body::{self, LARGEST_LOGIN};
 use super::caller::LoggedIn;
+use super::limits::Limits;
 use super::origin::origin;
 use super::parameters::Parameters;
 use crate::Hospital;
@@ -20,17 +22,19 @@ pub(super) const PARAMETER: &str = "ticket";
 /// Makes a ticket for an event stream.
 pub(super) async fn issue(
     request: HttpRequest,
-    hospital: web::Data<Hospital>,
+    (hospital, limits): (web::Data<Hospital>, web::Data<Limits>),
     logged_in: LoggedIn,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     Problem::unless_bare(&request)?;
-    logged_in.may_read()?;
+    let (user, now) = (logged_in.caller.whose_share(), hospital.executor.now());
+    limits.refusals.check(user, now)?;
+    logged_in.may_read().inspect_err(|_| limits.refusals.spend(user, now))?;
     let body = body::json(&request, body, LARGEST_LOGIN).await?;
     let asked: AskForTicket = hims_commands::read(body).map_err(Failure::Malformed)?;
     let session = logged_in.caller.session_id.ok_or_else(Problem::unauthenticated)?;
     let ticket = hospital.login.ticket(session, asked.stream);
-    Ok(HttpResponse::Created().json(json!({"ticket": ticket.text, "expires_at": ticket.expires_at})))
+    Ok(HttpResponse::Created().json(json!({"ticket": ticket.text.expose_secret(), "expires_at": ticket.expires_at})))
 }
 
 /// The caller who follows an event stream, found by the ticket in the address, or else by the bearer token. A handler

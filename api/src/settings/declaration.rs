@@ -83,11 +83,18 @@ macro_rules! settings {
         }
     ) => {
         $(#[$about])*
-        #[derive(Debug, Clone, serde::Deserialize)]
+        #[derive(Clone, PartialEq, serde::Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct $struct {
             $($($(#[doc = $comment])+ $(#[serde($($serde)+)])? pub $name: $type,)+)+
             $($($(#[$meta])* #[serde(skip)] pub $beside: $beside_type,)+)?
+        }
+
+        /// Shows no values: some are secrets.
+        impl std::fmt::Debug for $struct {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($struct)).finish_non_exhaustive()
+            }
         }
 
         impl Default for $struct {

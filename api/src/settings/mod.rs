@@ -65,6 +65,7 @@ settings! {
             [the master key](operators.md#the-master-key)." {
             /// The URL of your own PostgreSQL, 15 or later: `postgres://user:password@host/database`, or with several
             /// [hosts](operators.md#failover), of which one is the primary: `postgres://user:password@db1,db2/database`.
+            /// Other accounts of the machine see a flag: give a URL with a password in the environment or in `hims.toml`.
             database_url: Option<String> = None, or "the embedded PostgreSQL",
                 variable "DATABASE_URL", flag "hims --database-url";
             /// The URL of the same database with the login for migrations; not for a running server.
@@ -79,9 +80,15 @@ settings! {
             data_dir: PathBuf = default_data_dir(),
                 or "`$XDG_DATA_HOME/hims`, or else `~/.local/share/hims`; for root `/var/lib/hims`",
                 flag "hims --data-dir";
-            /// The file with the master key, which encrypts the keys of personal values; required with `database_url`.
+            /// The file with the master key, which encrypts the keys of personal values. With `database_url`, this or one
+            /// of the two that follow is required.
             master_key_file: Option<PathBuf> = None, or "`master.key` in the data directory",
                 flag "hims --master-key-file";
+            /// The master key itself, where secrets come in the environment.
+            master_key: Option<String> = None, or "none: it is in a file";
+            /// A command of the shell that prints the master key, such as one that asks a key management service; it may
+            /// take half a minute.
+            master_key_command: Option<String> = None, or "none: it is in a file";
             /// The folder of PostgreSQL's programs, for the embedded PostgreSQL.
             pg_bin: Option<PathBuf> = None, or "searched in `/usr/lib/postgresql` and on the search path";
         }
@@ -94,6 +101,24 @@ settings! {
             /// by commas, such as `administrator, doctor`.
             #[serde(deserialize_with = "separated")]
             second_factor_roles: Vec<String> = Vec::new(), or "none: whoever wants a second factor has one";
+            /// The OpenID provider at which users [log in](operators.md#an-openid-provider), by the URL that it calls
+            /// itself.
+            oidc_issuer: Option<String> = None, or "none: users log in with passwords only";
+            /// What the provider calls this hospital.
+            oidc_client_id: Option<String> = None, or "none; required with `oidc_issuer`";
+            /// The secret that the provider gave this hospital.
+            oidc_client_secret: Option<String> = None, or "none; required with `oidc_issuer`";
+            /// The URL of the page to which the provider sends people back.
+            oidc_redirect_url: Option<String> = None, or "none; required with `oidc_issuer`";
+            /// What the provider is asked to tell besides who somebody is, separated by commas, such as `groups`.
+            #[serde(deserialize_with = "separated")]
+            oidc_scopes: Vec<String> = Vec::new(), or "nothing else";
+            /// The claim of the provider from which the roles of users follow, at each login.
+            oidc_roles_claim: Option<String> = None, or "none: the hospital gives roles itself";
+            /// The values of the claim, each with the name of a role, the primary role first, separated by commas, such
+            /// as `physicians=doctor, staff=nurse`.
+            #[serde(deserialize_with = "separated")]
+            oidc_roles: Vec<String> = Vec::new(), or "none; required with `oidc_roles_claim`";
             /// After how many minutes without a request a session ends.
             session_idle_minutes: u64 = 30;
             /// After how many hours a session ends, even if it is in use.
@@ -126,7 +151,8 @@ settings! {
             hospital_name: String = "AROCORD-HIMS".to_owned();
             /// The telephone number in e-mails and text messages.
             hospital_phone: Option<String> = None, or "none";
-            /// The URL at which people log in, in e-mails and text messages.
+            /// The URL at which people log in, in e-mails and text messages. If it begins with `https`, the pages of its
+            /// host may use [passkeys](operators.md#passkeys).
             public_url: Option<String> = None, or "none";
             /// The time zone of the hospital (IANA), for the quiet hours of those of whom no other time zone is known.
             #[serde(deserialize_with = "time_zone")]
@@ -149,8 +175,8 @@ settings! {
             gateway_url: Option<String> = None, or "none: no text and push messages";
             /// The secret, of 16 characters or more, with which requests to the gateway are signed.
             gateway_secret: Option<String> = None, or "none; required with `gateway_url`";
-            /// A file with the certificate, in PEM form, of an authority that the mail server and the gateway may have
-            /// theirs from, beside those that the system trusts.
+            /// A file with the certificate, in PEM form, of an authority that the mail server, the gateway and the OpenID
+            /// provider may have theirs from, beside those that the system trusts.
             ca_file: Option<PathBuf> = None, or "none";
         }
         "Telemetry", "What is sent, and what is not: [telemetry](operators.md#telemetry)." {
@@ -219,7 +245,8 @@ impl Settings {
         let mut settings: Self = config::Config::builder()
             .add_source(config::File::new("hims.toml", config::FileFormat::Toml).required(false))
             .add_source(config::Environment::with_prefix("HIMS"))
-            .build()?
+            .build()
+            .map_err(without_the_line)?
             .try_deserialize()?;
         let least_one = [
             ("queue", settings.queue == 0),
@@ -297,6 +324,11 @@ impl Settings {
         }
     }
 
+    /// The passkeys of the pages at which people log in, if these pages may use any.
+    pub(crate) fn passkeys(&self) -> Option<hims_commands::Passkeys> {
+        hims_commands::Passkeys::of_pages(self.public_url.as_ref()?, &self.hospital_name)
+    }
+
     /// How long sessions last.
     pub fn session_limits(&self) -> hims_commands::SessionLimits {
         hims_commands::SessionLimits {
@@ -304,6 +336,16 @@ impl Settings {
             absolute: Duration::from_secs(self.session_hours * 3600),
         }
     }
+}
+
+/// What is wrong with `hims.toml`, without the line in which it is wrong: the line may hold a secret.
+fn without_the_line(error: config::ConfigError) -> config::ConfigError {
+    let config::ConfigError::FileParse { cause, .. } = error else { return error };
+    let said = cause.to_string();
+    let place = said.lines().next().and_then(|it| it.strip_prefix("TOML parse error at ")).unwrap_or("some place");
+    config::ConfigError::Message(format!(
+        "hims.toml is not written as TOML at {place}; the line is not shown, since it may hold a secret"
+    ))
 }
 
 /// `/var/lib/hims` for root, else the folder `hims` in the XDG data home.
@@ -330,7 +372,18 @@ mod tests {
             let source = config::Environment::default().source(Some([(name.to_owned(), value)].into()));
             let read: Settings =
                 config::Config::builder().add_source(source).build().expect("a source").try_deserialize().expect(name);
-            assert_eq!(format!("{read:?}"), format!("{:?}", Settings::default()), "{name}");
+            assert!(read == Settings::default(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_secret_in_a_faulty_file_or_among_the_settings_is_not_told() {
+        let faulty = "bind = \"127.0.0.1:1\"\nadmin_password = \"planted\\q\"";
+        let source = config::File::from_str(faulty, config::FileFormat::Toml);
+        let error = config::Config::builder().add_source(source).build().map_err(without_the_line).expect_err("faulty");
+        let said = error.to_string();
+        assert!(said.contains("hims.toml is not written as TOML at line 2") && !said.contains("planted"), "{said}");
+        let settings = Settings { admin_password: Some("planted".to_owned()), ..Settings::default() };
+        assert!(!format!("{settings:?}").contains("planted"));
     }
 }

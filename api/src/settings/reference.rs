@@ -10,7 +10,8 @@ const BESIDE: &[(&str, &str)] = &[
     (
         "RUST_LOG",
         "What is logged: levels, for the whole program or for parts of it, such as `warn` or `info,sqlx=warn` (the \
-         default).",
+         default). What libraries say of requests that they cannot read is logged only if they are named: \
+         `actix_http::h1=error`, `webauthn_rs=error`.",
     ),
     ("XDG_DATA_HOME", "The folder in which `data_dir` is by default."),
     ("HOME", "The folder in which `.local/share` stands for `XDG_DATA_HOME` if that is not set."),

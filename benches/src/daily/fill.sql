@@ -49,9 +49,10 @@ select pg_temp.key(2, n), 'DEPT-' || n, 'Department ' || n, 'UTC', true, 1, now(
 
 -- Ten providers in each department.
 insert into users (id, email, password_hash, first_name, last_name, role_id, department_id, is_active,
-                   is_email_verified, must_change_password, has_second_factor, version, created_at, updated_at)
+                   is_email_verified, must_change_password, has_second_factor, is_service_account, version,
+                   created_at, updated_at)
 select pg_temp.key(3, n), 'provider' || n || '@lists.example', '!', 'Given' || n, 'Family' || n, pg_temp.key(1, 1),
-       pg_temp.key(2, n % 20), true, true, false, false, 1, now(), now()
+       pg_temp.key(2, n % 20), true, true, false, false, false, 1, now(), now()
   from generate_series(0::bigint, 199) n;
 
 insert into rooms (id, department_id, room_number, room_type, capacity, status, version, created_at, updated_at)

@@ -11,7 +11,7 @@ use hims_event_store::Actor;
 use uuid::Uuid;
 
 use crate::Command as _;
-use crate::aggregates::user::{ChangePassword, ConfirmSecondFactor, EnrolSecondFactor};
+use crate::aggregates::user::{AddPasskey, ChangePassword, ConfirmSecondFactor, EnrolSecondFactor};
 
 /// The permission that a command needs: a word that a role may include, or a permission that no role can include.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,15 +58,20 @@ impl Permission {
                 | Create::Symptoms
                 | Create::Treatments
                 | Create::VitalSigns => true,
-                Create::Appointments
+                Create::AmendmentRequests
+                | Create::Appointments
                 | Create::Billing
                 | Create::CareTeams
                 | Create::Claims
+                | Create::Consents
                 | Create::Departments
+                | Create::Disclosures
                 | Create::DrugInteractions
+                | Create::Erasures
                 | Create::InsurancePolicies
                 | Create::Inventory
                 | Create::LabTests
+                | Create::LegalHolds
                 | Create::Medications
                 | Create::Notifications
                 | Create::Patients
@@ -95,18 +100,25 @@ impl Permission {
                 | Update::ResultStatus
                 | Update::TreatmentPlans
                 | Update::VitalSigns => true,
-                Update::AppointmentStatus
+                Update::AmendmentDecisions
+                | Update::AmendmentRequests
+                | Update::AppointmentStatus
                 | Update::Appointments
                 | Update::Billing
                 | Update::BillingAdjustments
                 | Update::CareTeams
                 | Update::Claims
+                | Update::Confidentiality
+                | Update::Consents
                 | Update::Departments
+                | Update::Disclosures
                 | Update::DrugInteractions
                 | Update::EmergencyReviews
+                | Update::Erasures
                 | Update::InsurancePolicies
                 | Update::InventoryLevels
                 | Update::LabTests
+                | Update::LegalHolds
                 | Update::Medications
                 | Update::NotificationStatus
                 | Update::OwnProfile
@@ -148,7 +160,7 @@ impl std::fmt::Display for Permission {
 pub enum Duty {
     /// Somebody else chose the password: the caller changes it.
     ChangePassword,
-    /// A role of the caller demands a second factor: the caller enrols and confirms one.
+    /// A role of the caller demands a second factor: the caller enrols and confirms one, or makes a passkey.
     EnrolSecondFactor,
 }
 
@@ -166,7 +178,8 @@ impl Duty {
         match self {
             Self::ChangePassword => "the password was chosen by somebody else; change it with change-password first",
             Self::EnrolSecondFactor => {
-                "a role of the caller demands a second factor; begin with POST /api/v1/sessions/current/second-factor"
+                "a role of the caller demands a second factor or a passkey; begin with POST \
+                 /api/v1/sessions/current/second-factor or POST /api/v1/sessions/current/passkeys"
             }
         }
     }
@@ -175,13 +188,18 @@ impl Duty {
     pub(crate) fn is_done_by(self, command: &str) -> bool {
         match self {
             Self::ChangePassword => command == ChangePassword::NAME,
-            Self::EnrolSecondFactor => [EnrolSecondFactor::NAME, ConfirmSecondFactor::NAME].contains(&command),
+            Self::EnrolSecondFactor => {
+                [EnrolSecondFactor::NAME, ConfirmSecondFactor::NAME, AddPasskey::NAME].contains(&command)
+            }
         }
     }
 }
 
 /// The permission words each of which lets a role read the charts of patients.
 pub(crate) const CHART_WORDS: [Read; 3] = [Read::AllData, Read::ClinicalRecords, Read::AssignedPatients];
+
+/// The address and the `User-Agent` from which a request came.
+pub(crate) type Origin = (Option<IpAddr>, Option<String>);
 
 /// Who gives a command or reads data: a user in a session, or a part of the system.
 #[derive(Debug, Clone, PartialEq)]
@@ -238,6 +256,16 @@ impl Caller {
         }
     }
 
+    /// A part of the system that works for a request from outside.
+    pub(crate) fn for_request(name: &str, (ip, user_agent): Origin) -> Self {
+        Self { ip, user_agent, ..Self::system(name) }
+    }
+
+    /// The address and the `User-Agent` from which the request of the caller came.
+    pub(crate) fn origin(&self) -> Origin {
+        (self.ip, self.user_agent.clone())
+    }
+
     /// What the caller must do before anything else; `None` if nothing.
     pub fn duty(&self) -> Option<Duty> {
         if self.must_change_password {
@@ -249,6 +277,11 @@ impl Caller {
     /// The caller without duties, for what a session does by itself: it is renewed and ended all the same.
     pub(super) fn without_duties(self) -> Self {
         Self { must_change_password: false, must_enrol_second_factor: false, ..self }
+    }
+
+    /// Whose share of what is limited the caller uses up: the id of the user; the nil UUID for parts of the system.
+    pub fn whose_share(&self) -> Uuid {
+        self.user_id().map_or_else(Uuid::nil, Uuid::from)
     }
 
     /// The id of the calling user; `None` for a part of the system.
@@ -282,6 +315,11 @@ impl Caller {
     /// Whether the caller reads the charts of all patients.
     pub(crate) fn reads_all_charts(&self) -> bool {
         self.reads(Read::AllData) || self.reads(Read::ClinicalRecords)
+    }
+
+    /// Whether the caller's roles read charts, if only those of some patients.
+    pub(crate) fn reads_charts(&self) -> bool {
+        CHART_WORDS.iter().any(|word| self.reads(*word))
     }
 
     /// Whether the caller is a patient and reads what is recorded about themselves.

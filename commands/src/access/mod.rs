@@ -5,8 +5,9 @@ mod allowances;
 mod caller;
 mod login;
 pub(crate) mod one_time;
+mod passkeys;
 pub(crate) mod password;
-mod person;
+pub(crate) mod person;
 #[cfg(test)]
 mod role_words;
 mod system_roles;
@@ -15,10 +16,14 @@ pub use allowances::{Allowances, Share};
 pub(crate) use caller::CHART_WORDS;
 pub use caller::{Caller, Duty, Permission};
 pub use login::{
-    AskForTicket, Credentials, Enrolled, Enrolment, FirstCode, LoggedIn, Login, LoginFailure, Proof, SecondFactors,
-    SessionLimits, Ticket, TicketStream, token_hash,
+    AskForChallenge, AskForReset, AskForTicket, Challenge, ChosenPassword, ClientCredentials, ClientSecret,
+    Credentials, Enrolled, Enrolment, FirstCode, Identified, LoggedIn, Login, LoginFailure, NewPasskey, NewSecret,
+    OpenIdAttempt, PasskeyLogin, Proof, SecondFactors, ServiceToken, SessionLimits, SignedLogin, SignedProof, Ticket,
+    TicketStream, Vouched, token_hash,
 };
+pub(crate) use login::{reset_token, secret_hash};
 pub use one_time::OneTimeCode;
+pub use passkeys::{Credential, Passkeys};
 pub use password::{NewPassword, Password};
 pub(crate) use person::caller_of;
 pub use system_roles::{role_id, system_roles};

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use hims_domain::user::{Event, SecondFactor};
-use hims_domain::{Described, Invalid, Personal, Pointer, Shape};
+use hims_domain::{Described, Invalid, Personal, Pointer, SessionId, Shape};
 use hims_event_store::chain::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -96,8 +96,14 @@ pub(crate) fn step_of(factor: &SecondFactor, code: &OneTimeCode, now: DateTime<U
     Some(step).filter(|step| factor.used_step.is_none_or(|used| *step > used))
 }
 
-/// What is recorded of a right code, so that it is right only once; `None` if the code is wrong.
-pub(crate) fn used(factor: &SecondFactor, code: &OneTimeCode, now: DateTime<Utc>) -> Option<Event> {
+/// What is recorded of a right code, so that it is right only once; `None` if the code is wrong. A recovery code is
+/// recorded with the session for which it is given.
+pub(crate) fn used(
+    factor: &SecondFactor,
+    code: &OneTimeCode,
+    now: DateTime<Utc>,
+    session_id: Option<SessionId>,
+) -> Option<Event> {
     if factor.wrong_codes < MOST_WRONG_CODES
         && let Some(used_step) = step_of(factor, code, now)
     {
@@ -106,7 +112,7 @@ pub(crate) fn used(factor: &SecondFactor, code: &OneTimeCode, now: DateTime<Utc>
     let recovery_code_hash = Personal::Known(recovery_code_hash(code));
     let left = factor.recovery_code_hashes.iter().filter(|it| **it != recovery_code_hash).count();
     let is_right = left < factor.recovery_code_hashes.len();
-    is_right.then_some(Event::RecoveryCodeUsed { recovery_code_hash, left })
+    is_right.then_some(Event::RecoveryCodeUsed { recovery_code_hash, left, session_id })
 }
 
 #[cfg(test)]
@@ -123,6 +129,7 @@ mod tests {
             used_step: None,
             recovery_code_hashes: Vec::new(),
             wrong_codes: 0,
+            recovered_in: None,
         }
     }
 
@@ -164,7 +171,7 @@ mod tests {
     fn a_step_is_used_once_and_no_earlier_one_after_it() {
         let (code, step) = (OneTimeCode::new("287082"), 1);
         for (used_step, is_right) in [(None, true), (Some(0), true), (Some(step), false), (Some(step + 1), false)] {
-            let event = used(&SecondFactor { used_step, ..factor() }, &code, at(59));
+            let event = used(&SecondFactor { used_step, ..factor() }, &code, at(59), None);
             assert_eq!(event, is_right.then_some(Event::CodeUsed { used_step: step }), "{used_step:?}");
         }
     }
@@ -177,11 +184,12 @@ mod tests {
         let recovery_code_hashes = vec![hash("other").into(), hash(&code).into()];
         let factor = SecondFactor { recovery_code_hashes, ..factor() };
         for written in [code.clone(), code.replace('-', ""), code.replace('-', " ").to_lowercase()] {
-            let event = used(&factor, &OneTimeCode::new(&written), at(59));
-            let expected = Event::RecoveryCodeUsed { recovery_code_hash: hash(&code).into(), left: 1 };
+            let event = used(&factor, &OneTimeCode::new(&written), at(59), None);
+            let expected =
+                Event::RecoveryCodeUsed { recovery_code_hash: hash(&code).into(), left: 1, session_id: None };
             assert_eq!(event, Some(expected), "{written}");
         }
-        assert_eq!(used(&factor, &OneTimeCode::new(&new_recovery_code(1)), at(59)), None);
+        assert_eq!(used(&factor, &OneTimeCode::new(&new_recovery_code(1)), at(59), None), None);
     }
 
     #[test]
@@ -189,7 +197,7 @@ mod tests {
         let hash = recovery_code_hash(&OneTimeCode::new("recovery"));
         let factor =
             |wrong_codes| SecondFactor { wrong_codes, recovery_code_hashes: vec![hash.clone().into()], ..factor() };
-        let is_right = |wrong_codes, code| used(&factor(wrong_codes), &OneTimeCode::new(code), at(59)).is_some();
+        let is_right = |wrong_codes, code| used(&factor(wrong_codes), &OneTimeCode::new(code), at(59), None).is_some();
         assert!(is_right(MOST_WRONG_CODES - 1, "287082") && !is_right(MOST_WRONG_CODES, "287082"));
         assert!(is_right(MOST_WRONG_CODES, "recovery"));
     }

@@ -20,6 +20,11 @@ impl Password {
     pub fn new(text: &str) -> Self {
         Self(Zeroizing::new(text.to_owned()))
     }
+
+    /// The plain text, of a token that is sent in the place of a password.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
 }
 
 impl std::fmt::Debug for Password {

@@ -54,7 +54,8 @@ async fn time_zone(executor: &Executor, user: &User) -> Result<Tz, Failure> {
     Ok(department.map_or_else(|| executor.time_zone(), |it| zone_named(&it.details.time_zone)))
 }
 
-/// The name of the user's primary role, and the permissions of all the user's roles together.
+/// The name of the user's primary role, and the permissions of all the user's roles together, of which a service account
+/// has those that its scopes name.
 pub(super) async fn permissions(executor: &Executor, user: &User) -> Result<(String, Permissions), Failure> {
     let mut name = String::new();
     let mut all = Permissions::default();
@@ -64,6 +65,9 @@ pub(super) async fn permissions(executor: &Executor, user: &User) -> Result<(Str
             role.definition.name.as_str().clone_into(&mut name);
         }
         all = all.with(&role.definition.permissions);
+    }
+    if let Some(service) = &user.service {
+        all = all.narrowed_to(&service.scopes);
     }
     Ok((name, all))
 }

@@ -18,8 +18,8 @@ const NOTHING: SystemRole =
     SystemRole { name: "", display_name: "", description: "", create: &[], read: &[], update: &[], delete: &[] };
 
 /// The seven roles of the schema document (§3.1), with further words for commands and tables that the document does not
-/// have, and two that look after what the others do.
-const SYSTEM_ROLES: [SystemRole; 9] = [
+/// have, two that look after what the others do, and one that keeps the program running.
+const SYSTEM_ROLES: [SystemRole; 10] = [
     SystemRole {
         name: "patient",
         display_name: "Patient",
@@ -33,6 +33,7 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
         display_name: "Receptionist",
         description: "Front desk operations",
         create: &[
+            Create::Consents,
             Create::Patients,
             Create::Appointments,
             Create::ProviderSchedules,
@@ -44,6 +45,7 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
         ],
         read: &[Read::AllPatients, Read::AllAppointments, Read::Billing, Read::Staff],
         update: &[
+            Update::Consents,
             Update::PatientDemographics,
             Update::AppointmentStatus,
             Update::Appointments,
@@ -59,6 +61,7 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
         display_name: "Nurse",
         description: "Clinical support staff",
         create: &[
+            Create::Consents,
             Create::VitalSigns,
             Create::PatientNotes,
             Create::Allergies,
@@ -67,10 +70,12 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
             Create::Specimens,
             Create::SupplyUsage,
             Create::EmergencyAccess,
+            Create::AmendmentRequests,
             Create::ReportExecutions,
         ],
         read: &[Read::AssignedPatients, Read::Inventory, Read::Staff],
         update: &[
+            Update::Consents,
             Update::PatientStatus,
             Update::VitalSigns,
             Update::Allergies,
@@ -80,6 +85,7 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
             Update::ConsultationSteps,
             Update::Witness,
             Update::CriticalResults,
+            Update::AmendmentRequests,
             Update::OwnProfile,
         ],
         ..NOTHING
@@ -89,6 +95,8 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
         display_name: "Doctor",
         description: "Medical practitioner",
         create: &[
+            Create::Consents,
+            Create::EmergencyAccess,
             Create::Consultations,
             Create::Prescriptions,
             Create::LabOrders,
@@ -100,6 +108,8 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
             Create::Treatments,
             Create::MedicalHistory,
             Create::CareTeams,
+            Create::AmendmentRequests,
+            Create::Disclosures,
             Create::Specimens,
             Create::SupplyUsage,
             Create::ReportExecutions,
@@ -107,6 +117,7 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
         ],
         read: &[Read::AllPatients, Read::AllAppointments, Read::ClinicalRecords, Read::Staff],
         update: &[
+            Update::Consents,
             Update::ConsultationStatus,
             Update::ConsultationSteps,
             Update::TreatmentPlans,
@@ -121,6 +132,8 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
             Update::AppointmentStatus,
             Update::PrescriptionStatus,
             Update::CareTeams,
+            Update::AmendmentRequests,
+            Update::AmendmentDecisions,
             Update::Witness,
             Update::OwnProfile,
         ],
@@ -174,6 +187,7 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
         display_name: "Administrator",
         description: "System administration",
         create: &[
+            Create::Consents,
             Create::Users,
             Create::Departments,
             Create::Roles,
@@ -191,11 +205,17 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
             Create::Suppliers,
             Create::Notifications,
             Create::CareTeams,
+            Create::Erasures,
+            Create::LegalHolds,
+            Create::AmendmentRequests,
+            Create::Disclosures,
             Create::ReportExecutions,
             Create::ReportSchedules,
         ],
         read: &[Read::AllData],
         update: &[
+            Update::Consents,
+            Update::Confidentiality,
             Update::SystemSettings,
             Update::UserPermissions,
             Update::Users,
@@ -216,6 +236,11 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
             Update::PatientMerges,
             Update::CareTeams,
             Update::EmergencyReviews,
+            Update::Erasures,
+            Update::LegalHolds,
+            Update::AmendmentRequests,
+            Update::AmendmentDecisions,
+            Update::Disclosures,
             Update::ReportSchedules,
             Update::NotificationStatus,
             Update::OwnProfile,
@@ -233,10 +258,33 @@ const SYSTEM_ROLES: [SystemRole; 9] = [
     SystemRole {
         name: "privacy_officer",
         display_name: "Privacy Officer",
-        description: "Reads who saw what, and reviews accesses in emergencies; no charts",
-        create: &[Create::ReportExecutions, Create::ReportSchedules],
-        read: &[Read::AuditLogs, Read::Staff],
-        update: &[Update::EmergencyReviews, Update::OwnProfile],
+        description: "Reads who saw what, reviews accesses in emergencies, accounts for disclosures, decides on erasures; no charts",
+        create: &[
+            Create::Consents,
+            Create::Disclosures,
+            Create::Erasures,
+            Create::LegalHolds,
+            Create::ReportExecutions,
+            Create::ReportSchedules,
+        ],
+        read: &[Read::AuditLogs, Read::Disclosures, Read::Staff],
+        update: &[
+            Update::Consents,
+            Update::Confidentiality,
+            Update::Disclosures,
+            Update::EmergencyReviews,
+            Update::Erasures,
+            Update::LegalHolds,
+            Update::OwnProfile,
+        ],
+        ..NOTHING
+    },
+    SystemRole {
+        name: "operator",
+        display_name: "Operator",
+        description: "Reads how the hospital is run: failures of processes, statements, tables; no patient",
+        read: &[Read::Operations],
+        update: &[Update::OwnProfile],
         ..NOTHING
     },
 ];
@@ -284,7 +332,7 @@ mod tests {
     #[test]
     fn every_role_has_an_id_of_its_own() {
         let ids: BTreeSet<Uuid> = system_roles().into_iter().map(|(id, _)| id.0).collect();
-        assert_eq!(ids.len(), 9);
+        assert_eq!(ids.len(), 10);
         assert!(ids.iter().all(|it| it.get_version_num() == 8));
     }
 

@@ -1,13 +1,17 @@
 //! The commands of each aggregate, with their refusals and their tests.
 
+pub mod amendment_request;
 pub mod appointment;
 pub mod appointment_note;
 pub mod appointment_series;
 pub mod billing_record;
 pub mod care_team_assignment;
+pub(crate) mod consent;
 pub mod consultation;
 pub mod department;
+pub mod disclosure;
 pub mod emergency_access;
+pub(crate) mod erasure;
 pub mod insurance_claim;
 pub mod insurance_policy;
 pub mod interaction_profile;
@@ -16,12 +20,14 @@ pub mod inventory_level;
 pub mod lab_order;
 pub mod lab_result;
 pub mod lab_test;
+pub(crate) mod legal_hold;
 pub mod medical_history;
 pub mod medication;
 pub mod medication_list;
 pub mod medication_lot;
 pub mod notification;
 pub mod notification_preferences;
+pub mod password_reset;
 pub mod patient;
 pub mod payer;
 pub mod prescription;
@@ -56,6 +62,7 @@ pub(crate) fn register(registry: &mut Registry) {
     role::register(registry);
     user::register(registry);
     session::register(registry);
+    password_reset::register(registry);
     department::register(registry);
     room::register(registry);
     patient::register(registry);
@@ -67,6 +74,11 @@ pub(crate) fn register(registry: &mut Registry) {
     consultation::register(registry);
     care_team_assignment::register(registry);
     emergency_access::register(registry);
+    consent::register(registry);
+    erasure::register(registry);
+    legal_hold::register(registry);
+    amendment_request::register(registry);
+    disclosure::register(registry);
     treatment::register(registry);
     vital_signs::register(registry);
     medical_history::register(registry);

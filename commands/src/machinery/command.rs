@@ -1,4 +1,4 @@
-use hims_domain::{Aggregate, Described};
+use hims_domain::{Aggregate, Described, PatientId};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -114,6 +114,11 @@ pub trait Command: Described + Clone + DeserializeOwned + Send + Sync + 'static 
     fn probes_a_secret(&self, caller: &Caller) -> bool {
         let _ = caller;
         false
+    }
+
+    /// The patient whose records the command opens to somebody. Only who may read them can do that.
+    fn opens(&self) -> Option<PatientId> {
+        None
     }
 
     /// Decides which events follow from the command. `state` is `Some` for an [existing](Target::Existing) stream and

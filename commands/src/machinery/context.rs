@@ -114,7 +114,8 @@ pub(crate) fn new_id(now: DateTime<Utc>, entropy: u128, nth: u64) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
 }
 
-fn unknown<A: Aggregate>(field: &str) -> Refused {
+/// The refusal of a request that names a stream which does not exist, or which is hidden from the caller.
+pub(crate) fn unknown<A: Aggregate>(field: &str) -> Refused {
     let message = format!("there is no {} with this id", super::refusal::spoken(A::STREAM));
     Refused { kind: Kind::Rule, ..Refused::field("unknown-reference", field, message) }
 }

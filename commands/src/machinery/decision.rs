@@ -14,6 +14,8 @@ use crate::{Found, Refused};
 pub struct Decision<A: Claims> {
     pub(crate) events: Vec<A::Event>,
     pub(crate) others: Vec<Box<dyn OtherStream>>,
+    /// The people whose keys are destroyed together with the events.
+    pub(crate) erases: Vec<Uuid>,
     /// Why the command is refused all the same.
     pub(crate) against: Option<Refused>,
 }
@@ -21,18 +23,26 @@ pub struct Decision<A: Claims> {
 impl<A: Claims> Decision<A> {
     /// No event, because the requested state is reached already.
     pub fn nothing() -> Self {
-        Self { events: Vec::new(), others: Vec::new(), against: None }
+        Self { events: Vec::new(), others: Vec::new(), erases: Vec::new(), against: None }
     }
 
     /// One event of the command's own stream.
     pub fn event(event: A::Event) -> Self {
-        Self { events: vec![event], others: Vec::new(), against: None }
+        Self { events: vec![event], others: Vec::new(), erases: Vec::new(), against: None }
     }
 
     /// Adds a further event of the command's own stream.
     #[must_use]
     pub fn followed_by(mut self, event: A::Event) -> Self {
         self.events.push(event);
+        self
+    }
+
+    /// Destroys the key of a person together with the events: whatever was sealed with the key reads as erased from then
+    /// on.
+    #[must_use]
+    pub fn erasing(mut self, subject: impl Into<Uuid>) -> Self {
+        self.erases.push(subject.into());
         self
     }
 

@@ -80,6 +80,7 @@ mod tests {
     use hims_domain::appointment::Appointment;
     use hims_domain::appointment_note::AppointmentNote;
     use hims_domain::consultation::Consultation;
+    use hims_domain::emergency_access::EmergencyAccess;
     use hims_domain::lab_order::LabOrder;
     use hims_domain::lab_result::LabResult;
     use hims_domain::lab_test::LabTest;
@@ -104,6 +105,7 @@ mod tests {
     const ALLERGY: u128 = 40;
     const VITAL_SIGNS: u128 = 41;
     const NOTE: u128 = 42;
+    const ACCESS: u128 = 45;
     const TREATMENT: u128 = 43;
     const HISTORY: u128 = 44;
     // The ids of parts that the golden files have.
@@ -158,6 +160,8 @@ mod tests {
         world.has::<LabResult>(uuid::Uuid::from_u128(LAB_RESULT), resulted).await;
         let noted = [sample_with::<AppointmentNote>("added", of_patient.clone())];
         world.has::<AppointmentNote>(uuid::Uuid::from_u128(NOTE), noted).await;
+        let asked = [sample_with::<EmergencyAccess>("asked", of_patient.clone())];
+        world.has::<EmergencyAccess>(uuid::Uuid::from_u128(ACCESS), asked).await;
         let measured = [sample_with::<VitalSigns>("recorded", of_patient)];
         world.has::<VitalSigns>(uuid::Uuid::from_u128(VITAL_SIGNS), measured).await;
         world.has::<Prescription>(PRESCRIPTION, [written, sent]).await;
@@ -241,6 +245,7 @@ mod tests {
             ("resume-patient-medication", entry(nothing())),
             ("resume-treatment", treatment(nothing())),
             ("retire-allergy", patient(json!({"allergy_id": id(ALLERGY), "reason": "tested"}))),
+            ("second-emergency-access", json!({"emergency_access_id": id(ACCESS)})),
             ("retract-symptom", consultation(json!({"symptom_id": id(SYMPTOM), "reason": "mistaken"}))),
             ("reverse-dispensing", prescription(reason())),
             ("review-lab-result", result(nothing())),

@@ -78,8 +78,13 @@ fn dialled(text: &str, region: Option<Region>) -> Option<PhoneNumber> {
     PhoneNumber::parse(text, region).ok().filter(can_be_dialled)
 }
 
+/// The number as it is stored, if whoever reads that reads the same number again: of some numbers that nobody has, the
+/// plan of their country would take the first digit for a prefix.
 fn stored(number: &PhoneNumber) -> Result<Phone, &'static str> {
     let e164 = number.format_as(PhoneNumberFormat::E164);
+    if dialled(&e164, None).is_none_or(|again| again.format_as(PhoneNumberFormat::E164) != e164) {
+        return Err(Phone::RULE);
+    }
     match number.extension.as_deref().filter(|it| !it.is_empty()) {
         Some(extension) => Phone::parse(&format!("{e164};ext={extension}")),
         None => Phone::parse(&e164),
@@ -273,6 +278,7 @@ mod tests {
         }
         assert!(read("030 901820 privat", "DE").is_err());
         assert!(read("112", "DE").is_err());
+        assert!(read("0 8x800000", "BY").is_err(), "what is stored would be read as another number");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use hims_domain::Aggregate;
 use hims_event_store::{Opened, Span};
 use uuid::Uuid;
 
+use crate::machinery::cache::Era;
 use crate::machinery::context::FoundState;
 use crate::machinery::execute::Executor;
 use crate::machinery::outcome::Failure;
@@ -19,8 +20,8 @@ pub(crate) enum Need {
     Fresh,
     /// The state at this version, which the stream has in the log. A remembered state of the version is as good.
     At(i32),
-    /// The state that follows from all events of the stream, which are these.
-    Of(Vec<Opened>),
+    /// The state that follows from all events of the stream, which are these, and were read in this era.
+    Of(Vec<Opened>, Era),
 }
 
 /// The other streams and key owners that a decision needs to know.

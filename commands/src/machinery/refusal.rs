@@ -1,6 +1,6 @@
 use std::fmt::Display;
 
-use hims_domain::{Aggregate, Invalid};
+use hims_domain::{Aggregate, Described, Invalid, Pointer};
 use uuid::Uuid;
 
 /// The kind of a refusal, which decides the status of the answer.
@@ -65,6 +65,13 @@ impl Refused {
     /// A refusal because fields break their rules.
     pub fn invalid(errors: Vec<Invalid>) -> Self {
         Self { errors, ..Self::new(Kind::Rule, "invalid-fields", "some fields break their rules; see errors") }
+    }
+
+    /// Refuses values that break their rules.
+    pub(crate) fn unless_valid(values: &impl Described) -> Result<(), Self> {
+        let mut invalid = Vec::new();
+        values.check(&Pointer::Root, &mut invalid);
+        if invalid.is_empty() { Ok(()) } else { Err(Self::invalid(invalid)) }
     }
 
     /// A refusal because one field breaks a rule.

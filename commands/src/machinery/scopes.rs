@@ -4,6 +4,10 @@
 pub const ROLE_NAME: &str = "role.name";
 /// Unique: the e-mail address of a user.
 pub const USER_EMAIL: &str = "user.email";
+/// Unique: the identity at an OpenID provider with which a user logs in, by issuer and subject.
+pub const USER_IDENTITY: &str = "user.identity";
+/// Unique: the id that a device gave the key of a passkey, in base64url.
+pub const USER_PASSKEY: &str = "user.passkey";
 /// Unique: the patient to whom a user's login belongs.
 pub const USER_PATIENT: &str = "user.patient";
 /// Shared: the sessions of a user that have not ended, by user id.
@@ -36,6 +40,12 @@ pub const PATIENT_NAME_WITHOUT_BIRTHDAY: &str = "patient.name_without_birthday";
 pub const PATIENT_BIRTH_DATE: &str = "patient.birth_date";
 /// Shared: the patients with a social security number.
 pub const PATIENT_SSN: &str = "patient.ssn";
+/// Shared: what a patient allows or forbids and has not withdrawn, by patient id, scope and user id.
+pub const CONSENTS: &str = "consent.matter";
+/// Shared: the erasures of a person that were asked for or confirmed, by the id of the person.
+pub const ERASURES_OF_PERSON: &str = "erasure.person";
+/// Shared: the legal holds on the records of a person that were not released, by the id of the person.
+pub const HOLDS_OF_PERSON: &str = "legal_hold.person";
 /// Unique: the note on an appointment that another note amends.
 pub const NOTE_AMENDS: &str = "note.amends";
 /// Shared: the entries of a patient on the waiting list who still waits or has an offer, by patient id.
@@ -52,7 +62,7 @@ pub const OPEN_CONSULTATIONS: &str = "consultation.open";
 pub const CONSULTATION_PART: &str = "consultation.part";
 /// Unique: the id of a diagnosis, across all consultations. Never given back. Tells the consultation of a diagnosis.
 pub const DIAGNOSIS: &str = "consultation.diagnosis";
-/// Shared: the entries about one vaccine that a patient got on one day, by patient, CVX code and day.
+/// Shared: the entries about one vaccine that a patient got, by patient and CVX code.
 pub const HISTORY_IMMUNIZATION: &str = "history.immunization";
 /// Unique: the id of an entry of a medication list, across all patients. Never given back.
 pub const MEDICATION_ENTRY: &str = "medication_list.entry";

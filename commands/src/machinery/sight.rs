@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use crate::Caller;
 
-/// Tells which records a caller may read, so that the answer to a command tells nothing else. No decision depends on
-/// it: whoever may give a command may give it for every record, in an emergency also for one that they may not read.
+/// Tells which records a caller may read, so that the answer to a command tells nothing else. Whoever may give a command
+/// may give it for every record, in an emergency also for one that they may not read; only what opens a record to somebody
+/// needs the sight of it ([`Command::opens`](crate::Command::opens)).
 pub trait Sight: Send + Sync {
     /// Which of these ids belong to records, or to parts of records, that the caller may read. A stream type narrows
     /// the search down to the records of that type.

@@ -20,10 +20,12 @@ pub(super) struct EmergencyAccesses;
 
 impl Process for EmergencyAccesses {
     const NAME: &'static str = "emergency-access";
-    const ON: &'static [&'static str] = &["emergency_access.granted"];
+    const ON: &'static [&'static str] = &["emergency_access.granted", "emergency_access.seconded"];
 
     async fn react(&self, happened: &Happened) -> Result<Vec<Reaction>, Failure> {
-        let DomainEvent::EmergencyAccess(Event::Granted { granted_at, .. }) = &happened.event else {
+        let DomainEvent::EmergencyAccess(Event::Granted { granted_at, .. } | Event::Seconded { granted_at, .. }) =
+            &happened.event
+        else {
             return Ok(Vec::new());
         };
         let first = TellOfEmergencyAccess { emergency_access_id: happened.stream_id.into(), told: 0 };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::Processes;
 pub use critical_results::CriticalEscalation;
-pub use delivery::{Message, Messenger, Undelivered};
+pub use delivery::{Message, Messenger, ResetMail, Undelivered};
 pub use reports::{NotMade, ReportFile, ReportMaker, ReportWanted};
 
 /// What the processes of a hospital can be told by its settings.
@@ -69,7 +69,7 @@ processes! {
     reminders::Reminders,
     waitlist::Waitlist,
     report_schedules::ReportSchedules;
-    outside delivery::Delivery;
+    outside delivery::Delivery, reset_mail::ResetMails;
     making reports::Reports,
 }
 

@@ -113,7 +113,7 @@ pub(crate) fn least(shape: &Shape) -> Value {
         Shape::List(of) => json!([least(of)]),
         Shape::Map(of) => json!({"key": least(of)}),
         Shape::Optional(_) => Value::Null,
-        Shape::Patch(_) => json!({}),
+        Shape::Patch(_) | Shape::Json => json!({}),
         Shape::Object(fields) => Value::Object(least_of(fields)),
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use hims_domain::appointment::Slot;
 use hims_domain::values::Currency;
 use hims_domain::{Aggregate, Pointer, fold};
-use hims_event_store::{Actor, Booked, Claim};
+use hims_event_store::{Actor, Booked};
 use uuid::Uuid;
 
 use crate::machinery::context::{Found, FoundState};
@@ -18,8 +18,11 @@ use crate::machinery::reads::KeyRead;
 use crate::{Caller, Claims, Command, Context, Decision, Reads, Refused};
 
 pub(crate) mod alone;
+mod claimed;
 pub(crate) mod samples;
 pub(crate) mod world;
+
+pub(crate) use claimed::{Claimed, books, of, releases, shares, takes, unbooks, unshares};
 
 /// The position at which the log of all tests ends.
 pub(crate) const HEAD: i64 = 1_000;
@@ -228,6 +231,17 @@ impl<A: Claims> Then<A> {
         self.0.as_ref().err().map(|refused| refused.code)
     }
 
+    /// The people whose keys are destroyed.
+    #[track_caller]
+    pub(crate) fn erased(&self) -> &[Uuid] {
+        &self.decided().erases
+    }
+
+    /// Whether a unique key of this scope is given back, by whichever stream.
+    pub(crate) fn gives_back(&self, scope: &str) -> bool {
+        self.1.iter().any(|it| it.released_scope() == Some(scope))
+    }
+
     /// Asserts exactly these events of the command's own stream.
     #[track_caller]
     pub(crate) fn then(self, events: impl IntoIterator<Item = A::Event>) -> Self {
@@ -334,65 +348,4 @@ impl<A: Claims> Then<A> {
     pub(crate) fn then_candidates(self, candidates: impl IntoIterator<Item = impl Into<Uuid>>) {
         assert_eq!(self.refused().candidates, candidates.into_iter().map(Into::into).collect::<Vec<_>>());
     }
-}
-
-/// A claim that the command's own stream, or with `OfOther` another stream, takes or gives back.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Claimed {
-    Take(&'static str, String),
-    Release(&'static str, String),
-    Share(&'static str, String),
-    Unshare(&'static str, String),
-    Book(Uuid, DateTime<Utc>, DateTime<Utc>),
-    Unbook,
-    OfOther(Uuid, Box<Claimed>),
-}
-
-impl Claimed {
-    fn of(claim: Claim, own: Uuid) -> Self {
-        let (claimed, owner) = match claim {
-            Claim::Take { scope, key, owner } => (Self::Take(scope, key), owner),
-            Claim::Release { scope, key, owner } => (Self::Release(scope, key), owner),
-            Claim::Share { scope, key, owner } => (Self::Share(scope, key), owner),
-            Claim::Unshare { scope, key, owner } => (Self::Unshare(scope, key), owner),
-            Claim::Book { resource, from, until, owner } => (Self::Book(resource, from, until), owner),
-            Claim::Unbook { owner } => (Self::Unbook, owner),
-        };
-        if owner == own { claimed } else { Self::OfOther(owner, Box::new(claimed)) }
-    }
-}
-
-/// A unique key is taken.
-pub(crate) fn takes(scope: &'static str, key: impl ToString) -> Claimed {
-    Claimed::Take(scope, key.to_string())
-}
-
-/// A unique key is given back.
-pub(crate) fn releases(scope: &'static str, key: impl ToString) -> Claimed {
-    Claimed::Release(scope, key.to_string())
-}
-
-/// A shared key is taken, by which the stream can be found.
-pub(crate) fn shares(scope: &'static str, key: impl ToString) -> Claimed {
-    Claimed::Share(scope, key.to_string())
-}
-
-/// A shared key is given back.
-pub(crate) fn unshares(scope: &'static str, key: impl ToString) -> Claimed {
-    Claimed::Unshare(scope, key.to_string())
-}
-
-/// A claim of a stream other than the command's own.
-pub(crate) fn of(owner: impl Into<Uuid>, claimed: Claimed) -> Claimed {
-    Claimed::OfOther(owner.into(), Box::new(claimed))
-}
-
-/// A resource is booked for a slot.
-pub(crate) fn books(resource: impl Into<Uuid>, slot: Slot) -> Claimed {
-    Claimed::Book(resource.into(), slot.starts_at, slot.ends_at())
-}
-
-/// The earlier bookings of the stream are given back.
-pub(crate) fn unbooks() -> Claimed {
-    Claimed::Unbook
 }

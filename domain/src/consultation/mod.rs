@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::values::{LongText, Reason, Text};
 use crate::{
     Aggregate, AppointmentId, ConsultationStepId, DiagnosisId, PatientId, Personal, Subject, SymptomId, UserId,
-    described, terms,
+    derived_row, described, terms,
 };
 
 pub use diagnoses::{
@@ -86,6 +86,11 @@ pub struct Consultation {
     pub is_signed: bool,
     /// How many times the consultation was amended.
     pub amendments: i32,
+}
+
+/// The id of the row of an amendment, which is told by its number in the consultation, from 1.
+pub fn amendment_row(consultation: Uuid, number: i32) -> Uuid {
+    derived_row(consultation, &["amendment", &number.to_string()])
 }
 
 /// What can happen to a consultation.

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::values::{LongText, Measured, Name, Reason, Text, UcumCode};
 use crate::{
-    Aggregate, LabOrderId, LabOrderItemId, LabTestId, PatientId, Personal, SpecimenId, Subject, UserId, terms,
+    Aggregate, LabOrderId, LabOrderItemId, LabTestId, PatientId, Personal, SpecimenId, Subject, UserId, derived_row,
+    terms,
 };
 pub use flags::{Limits, ages, change_in_percent, flag_of, limits_for, worst};
 
@@ -186,6 +187,11 @@ pub fn status_of(result_status: ResultStatus, is_alarming: bool, is_reviewed: bo
         ResultStatus::Final | ResultStatus::Corrected if is_reviewed => Status::Reviewed,
         ResultStatus::Final | ResultStatus::Corrected => Status::Completed,
     }
+}
+
+/// The id of the row of a component in one revision of a result.
+pub fn component_row(result: Uuid, revision: i32, code: &str) -> Uuid {
+    derived_row(result, &[&revision.to_string(), code])
 }
 
 /// What can happen to a result.

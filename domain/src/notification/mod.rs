@@ -68,6 +68,8 @@ terms! {
         OptedOut = "opted_out",
         /// The patient has died, or the user is no longer active.
         Gone = "gone",
+        /// The recipient has no address on the channel any more.
+        NoAddress = "no_address",
         /// The hospital has not set up the channel.
         NotSetUp = "not_set_up",
         /// The gateway reported that the message did not arrive.
@@ -134,7 +136,8 @@ pub struct Recipient {
     pub patient_id: Option<PatientId>,
     /// The channel.
     pub channel: Channel,
-    /// The e-mail address, phone number or device; `None` within the program.
+    /// The e-mail address, phone number or device of somebody who is neither a user nor a patient. That of a user or a
+    /// patient is looked up when the notification is sent: the key that seals this event is another person's.
     pub address: Option<Personal<Text<255>>>,
     /// When the notification is to be sent first; `None` within the program, where it is delivered at once.
     pub next_attempt_at: Option<DateTime<Utc>>,

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::values::{LongText, Mrn, Name, Reason, Text};
-use crate::{Aggregate, AllergyId, EmergencyContactId, PatientId, Personal, Subject, UserId, described, terms};
+use crate::{
+    Aggregate, AllergyId, EmergencyContactId, ErasureId, PatientId, Personal, Subject, UserId, described, terms,
+};
 pub use demographics::Demographics;
 pub use emergency_contacts::{EmergencyContact, EmergencyContacts, contact_of_demographics};
 
@@ -45,6 +47,16 @@ terms! {
         AbNegative = "AB-",
         OPositive = "O+",
         ONegative = "O-",
+    }
+
+    /// To whom a record is open (HL7 v3 `Confidentiality`).
+    pub enum Confidentiality {
+        /// To everybody whose roles read such records.
+        Normal = "N",
+        /// To those who treat the patient, and in an emergency.
+        Restricted = "R",
+        /// To those who treat the patient, and in an emergency to two people together.
+        VeryRestricted = "V",
     }
 
     /// The kind of substance that causes an allergy.
@@ -131,9 +143,16 @@ pub struct Patient {
     pub emergency_contacts: EmergencyContacts,
     /// The death of the patient, if the patient has died.
     pub death: Option<Death>,
+    /// To whom the record is open.
+    pub confidentiality: Confidentiality,
 }
 
 impl Patient {
+    /// Whether the patient was erased, so that nobody knows any more who the patient is.
+    pub fn is_erased(&self) -> bool {
+        self.mrn.known().is_none()
+    }
+
     /// Whether the patient was dead at a time. Of a patient who was erased, only that they have died is known.
     pub fn is_deceased(&self, at: DateTime<Utc>) -> bool {
         self.death.as_ref().is_some_and(|death| death.deceased_at.known().is_none_or(|it| *it <= at))
@@ -230,6 +249,18 @@ pub enum Event {
         /// The reason for revoking the death.
         reason: Personal<Reason>,
     },
+    /// It was decided to whom the record is open.
+    ConfidentialityMarked {
+        /// To whom the record is open.
+        confidentiality: Confidentiality,
+        /// Why.
+        reason: Personal<Reason>,
+    },
+    /// The patient was erased: the key that opens what is said about them was destroyed together with this event.
+    Erased {
+        /// The erasure that was confirmed.
+        erasure_id: ErasureId,
+    },
     /// A person to call in an emergency became known.
     EmergencyContactAdded {
         /// The id of the contact.
@@ -274,7 +305,7 @@ impl Patient {
 
 impl Aggregate for Patient {
     const STREAM: &'static str = "patient";
-    const STATE_VERSION: i32 = 3;
+    const STATE_VERSION: i32 = 4;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -287,6 +318,7 @@ impl Aggregate for Patient {
                 identifiers: (0..).zip(identifiers.iter().cloned()).collect(),
                 identifiers_so_far: u32::try_from(identifiers.len()).unwrap_or(u32::MAX),
                 death: None,
+                confidentiality: Confidentiality::Normal,
                 merged_into: None,
                 duplicates: BTreeSet::new(),
                 emergency_contacts: EmergencyContacts::of_demographics(demographics),
@@ -330,6 +362,10 @@ impl Aggregate for Patient {
                 it
             }),
             Event::Unmerged { patient_id: _, reason: _ } => state.map(|it| Self { merged_into: None, ..it }),
+            Event::ConfidentialityMarked { confidentiality, reason: _ } => {
+                state.map(|it| Self { confidentiality: *confidentiality, ..it })
+            }
+            Event::Erased { erasure_id: _ } => state.map(|it| Self { mrn: Personal::Erased, ..it }),
             Event::EmergencyContactAdded { contact_id, contact, order, first: _ }
             | Event::EmergencyContactChanged { contact_id, contact, order, first: _ } => state.map(|mut it| {
                 it.emergency_contacts.put(*contact_id, contact.clone(), order);

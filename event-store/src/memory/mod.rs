@@ -20,8 +20,8 @@ use crate::prepare::{Key, Prepared, claim, prepare};
 use crate::recount::{ClaimsOf, ClaimsReport, Progress, recount};
 use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
-    Append, AppendError, Appended, Booked, EventStore, LogClock, MasterKey, NodeClock, Position, Receipt, Recorded,
-    Snapshot, Span, StoreError, Upcasters, Vault, Wanted,
+    Append, AppendError, Appended, Booked, EventStore, KeyTable, LogClock, MasterKey, NodeClock, Position, Receipt,
+    Recorded, Snapshot, Span, StoreError, Upcasters, Vault, Wanted,
 };
 
 /// An event log in memory for tests. It keeps every promise of [`EventStore`] except durability.
@@ -31,6 +31,7 @@ pub struct MemoryEventStore {
     head: watch::Sender<Position>,
     processes: Mutex<Processes>,
     clock: LogClock,
+    keys: Arc<MemoryKeys>,
     vault: Vault,
     upcasters: Upcasters,
 }
@@ -48,13 +49,15 @@ struct Log {
 impl MemoryEventStore {
     /// An empty log.
     pub fn new(master: MasterKey, upcasters: Upcasters) -> Self {
+        let keys = Arc::<MemoryKeys>::default();
         Self {
             log: Mutex::default(),
             closed: watch::Sender::new(false),
             head: watch::Sender::new(0),
             processes: Mutex::default(),
             clock: LogClock::new(NodeClock::default()),
-            vault: Vault::new(master, Arc::new(MemoryKeys::default())),
+            vault: Vault::in_memory(master.into(), Arc::clone(&keys) as Arc<dyn KeyTable>),
+            keys,
             upcasters,
         }
     }
@@ -161,6 +164,11 @@ impl EventStore for MemoryEventStore {
         if let Some(receipt) = request.receipt {
             log.receipts.insert(receipt.command_id, Receipt { first, last, ..receipt });
         }
+        for subject in &request.erases {
+            self.keys.forget(*subject);
+            log.snapshots.retain(|_, snapshot| snapshot.subject != Some(*subject));
+        }
+        self.vault.forget(&request.erases, self.timeline());
         self.head.send_replace(last);
         Ok(Appended { first, last, recorded_at })
     }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::mpsc::Sender;
+use uuid::Uuid;
 
 use crate::archive::End;
 use crate::bounded::{ANSWER, LONG_ANSWER, Lent, SLOW_ANSWER, lend, within};
@@ -50,13 +51,22 @@ impl Beside {
 /// The keys of people. Without them no personal value of the log can be read.
 pub const SUBJECT_KEYS: Beside = Beside {
     name: "subject_keys",
-    columns: "subject_id, wrapped, created_at, destroyed_at",
-    changed: Some("created_at >= $since or destroyed_at >= $since"),
+    columns: "subject_id, wrapped_by, wrapped, changed_at, destroyed_at",
+    changed: Some("changed_at >= $since"),
     // A key that a newer copy says was destroyed stays destroyed.
-    take_over: "insert into log.subject_keys (subject_id, wrapped, created_at, destroyed_at)
-                select subject_id, wrapped, created_at, destroyed_at from copied
+    take_over: "insert into log.subject_keys (subject_id, wrapped_by, wrapped, changed_at, destroyed_at)
+                select subject_id, wrapped_by, wrapped, changed_at, destroyed_at from copied
                     on conflict (subject_id) do update
-                   set wrapped = excluded.wrapped, destroyed_at = excluded.destroyed_at",
+                   set wrapped_by = excluded.wrapped_by, wrapped = excluded.wrapped,
+                       changed_at = excluded.changed_at, destroyed_at = excluded.destroyed_at",
+};
+
+/// The master keys: their ids, and the root secret as each of them wrapped it.
+pub const MASTER_KEYS: Beside = Beside {
+    name: "master_keys",
+    columns: "id, root, is_current",
+    changed: Some("true"),
+    take_over: "insert into log.master_keys (id, root, is_current) select id, root, is_current from copied",
 };
 
 /// The other tables. Claims follow from the log, but for those of people who were erased; receipts hold fingerprints of
@@ -77,6 +87,8 @@ pub const BESIDE: [Beside; 7] = [
         take_over: "insert into log.report_files (id, sealed, kept_at)
                     select id, sealed, kept_at from copied
                      where exists (select from log.events where stream_id = id and version = 1)
+                       -- A file that was made before somebody was erased may name them. It is made again on demand.
+                       and kept_at > coalesce((select max(destroyed_at) from log.subject_keys), '-infinity')
                         on conflict (id) do update set sealed = excluded.sealed, kept_at = excluded.kept_at",
     },
     Beside {
@@ -122,6 +134,8 @@ pub struct Still {
     pub at: DateTime<Utc>,
     /// The version of PostgreSQL, such as `15.18`.
     pub postgresql: String,
+    /// The ids of the master keys that wrap the keys of people.
+    pub master_keys: Vec<Uuid>,
     /// About how many bytes the tables of the log take on the disk, without indexes: the events, and all others.
     pub bytes: (i64, i64),
 }
@@ -136,16 +150,17 @@ impl Still {
             select position, hash, recorded_at, clock_timestamp(),
                    split_part(current_setting('server_version'), ' ', 1), pg_table_size('log.events'),
                    (select coalesce(sum(pg_table_size(oid)), 0)::bigint from pg_class
-                     where relnamespace = 'log'::regnamespace and relkind = 'r' and oid <> 'log.events'::regclass)
+                     where relnamespace = 'log'::regnamespace and relkind = 'r' and oid <> 'log.events'::regclass),
+                   array(select id from log.master_keys order by id)
               from log.head";
         let mut db = lend(pool).await?;
         within(ANSWER, sqlx::raw_sql(COPYING).execute(&mut *db)).await?;
         let begin = sqlx::raw_sql("begin isolation level repeatable read read only").execute(&mut *db);
         within(ANSWER, begin).await?;
-        let (position, hash, recorded_at, at, postgresql, events, others) =
+        let (position, hash, recorded_at, at, postgresql, events, others, master_keys) =
             within(LONG_ANSWER, sqlx::query_as(LOOK).fetch_one(&mut *db)).await?;
         let bytes = (events, others);
-        Ok(Self { db, end: End { position, hash, recorded_at }, at, postgresql, bytes })
+        Ok(Self { db, end: End { position, hash, recorded_at }, at, postgresql, master_keys, bytes })
     }
 
     /// Copies a table, or its rows that changed since an instant.

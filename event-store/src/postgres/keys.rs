@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::timeline::Timelines;
 use crate::bounded::{ANSWER, lend, within};
+use crate::vault::{Wrapped, WrappedRoot};
 use crate::{KeyTable, VaultError};
 
 /// The wrapped subject keys in the table `log.subject_keys`.
@@ -30,34 +31,49 @@ impl KeyTable for PgKeys {
         self.timelines.number()
     }
 
-    async fn fetch(&self, subjects: &[Uuid]) -> Result<Vec<(Uuid, Option<Vec<u8>>)>, VaultError> {
+    async fn roots(&self) -> Result<Vec<WrappedRoot>, VaultError> {
         let mut db = lend(&self.pool).await.map_err(unavailable)?;
-        let keys = sqlx::query_as("select subject_id, wrapped from log.subject_keys where subject_id = any($1)")
-            .bind(subjects)
-            .fetch_all(&mut *db);
-        let keys = within(ANSWER, keys).await;
-        db.back(keys).map_err(unavailable)
+        let sql = "select id, root, is_current from log.master_keys";
+        let rows = within(ANSWER, sqlx::query_as(sql).fetch_all(&mut *db)).await;
+        let rows: Vec<(Uuid, Vec<u8>, bool)> = db.back(rows).map_err(unavailable)?;
+        let root = |(by, bytes, is_current)| WrappedRoot { root: Wrapped { by, bytes }, is_current };
+        Ok(rows.into_iter().map(root).collect())
     }
 
-    async fn sample(&self) -> Result<Option<(Uuid, Vec<u8>)>, VaultError> {
+    async fn found(&self, root: Wrapped) -> Result<(), VaultError> {
         let mut db = lend(&self.pool).await.map_err(unavailable)?;
-        let sql = "select subject_id, wrapped from log.subject_keys where wrapped is not null limit 1";
-        let key = within(ANSWER, sqlx::query_as(sql).fetch_optional(&mut *db)).await;
-        db.back(key).map_err(unavailable)
+        let sql = "insert into log.master_keys (id, root, is_current)
+                   select $1, $2, true where not exists (select from log.master_keys) on conflict do nothing";
+        let founded = within(ANSWER, sqlx::query(sql).bind(root.by).bind(root.bytes).execute(&mut *db)).await;
+        db.back(founded).map(drop).map_err(unavailable)
     }
 
-    async fn insert(&self, subject: Uuid, wrapped: Vec<u8>) -> Result<(), VaultError> {
+    async fn fetch(&self, subjects: &[Uuid]) -> Result<Vec<(Uuid, Option<Wrapped>)>, VaultError> {
         let mut db = lend(&self.pool).await.map_err(unavailable)?;
-        let sql = "insert into log.subject_keys (subject_id, wrapped) values ($1, $2) on conflict do nothing";
-        let inserted = within(ANSWER, sqlx::query(sql).bind(subject).bind(wrapped).execute(&mut *db)).await;
+        let sql = "select subject_id, wrapped_by, wrapped from log.subject_keys where subject_id = any($1)";
+        let rows = within(ANSWER, sqlx::query_as(sql).bind(subjects).fetch_all(&mut *db)).await;
+        let rows: Vec<(Uuid, Option<Uuid>, Option<Vec<u8>>)> = db.back(rows).map_err(unavailable)?;
+        let key = |(subject, by, bytes): (_, Option<_>, Option<_>)| {
+            (subject, by.zip(bytes).map(|(by, bytes)| Wrapped { by, bytes }))
+        };
+        Ok(rows.into_iter().map(key).collect())
+    }
+
+    async fn insert(&self, subject: Uuid, key: Wrapped) -> Result<(), VaultError> {
+        let mut db = lend(&self.pool).await.map_err(unavailable)?;
+        let sql = "insert into log.subject_keys (subject_id, wrapped_by, wrapped)
+                   select $1, id, $3 from log.master_keys where id = $2 and is_current on conflict do nothing";
+        let insert = sqlx::query(sql).bind(subject).bind(key.by).bind(key.bytes);
+        let inserted = within(ANSWER, insert.execute(&mut *db)).await;
         db.back(inserted).map(drop).map_err(unavailable)
     }
 
     async fn destroy(&self, subject: Uuid) -> Result<(), VaultError> {
         let mut db = lend(&self.pool).await.map_err(unavailable)?;
         let sql = "
-            insert into log.subject_keys (subject_id, wrapped, destroyed_at) values ($1, null, now())
-             on conflict (subject_id) do update set wrapped = null, destroyed_at = now()
+            insert into log.subject_keys (subject_id, destroyed_at) values ($1, now())
+             on conflict (subject_id) do update
+               set wrapped_by = null, wrapped = null, changed_at = now(), destroyed_at = now()
               where log.subject_keys.destroyed_at is null";
         let destroyed = within(ANSWER, sqlx::query(sql).bind(subject).execute(&mut *db)).await;
         db.back(destroyed).map(drop).map_err(unavailable)

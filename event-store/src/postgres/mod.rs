@@ -14,6 +14,7 @@ mod processes;
 mod read;
 mod recount;
 mod restore;
+mod rotation;
 mod timeline;
 mod warnings;
 mod write;
@@ -33,13 +34,14 @@ use tokio::time::{Instant, timeout_at};
 use tracing::instrument;
 use uuid::Uuid;
 
-pub use self::archive::{BESIDE, Beside, SUBJECT_KEYS, Still, copy_events};
+pub use self::archive::{BESIDE, Beside, MASTER_KEYS, SUBJECT_KEYS, Still, copy_events};
 use self::database::PgDatabase;
 pub use self::files::{KeptFile, PgFiles};
 pub use self::log::PgLog;
 pub use self::read::waits_for_standby;
 use self::recount::Recounting;
 pub use self::restore::{RestoreError, Restoring, restore_keys};
+pub use self::rotation::{MasterKeyUse, Rotation, master_keys};
 pub use self::timeline::{Timeline, Timelines, timeline_of};
 use self::warnings::Warnings;
 use self::writer::{Known, PATIENCE, Pending, Writer, not_sent};
@@ -49,7 +51,7 @@ use crate::prepare::prepare;
 use crate::recount::{ClaimsOf, ClaimsReport, Progress};
 use crate::snapshot::{StoredSnapshot, is_superfluous};
 use crate::{
-    Append, AppendError, Appended, Booked, EventStore, LogClock, MasterKey, NodeClock, Position, Reached, Receipt,
+    Append, AppendError, Appended, Booked, EventStore, LogClock, MasterKeys, NodeClock, Position, Reached, Receipt,
     Recorded, Snapshot, Span, StoreError, Upcasters, Vault, Wanted,
 };
 
@@ -113,19 +115,19 @@ impl PgEventStore {
     /// `hims_writer`.
     ///
     /// # Errors
-    /// When the database does not answer, the tables of the log are missing, or another master key wrapped the subject
-    /// keys of the log ([`VaultError::Forged`](crate::VaultError::Forged)).
+    /// When the database does not answer, the tables of the log are missing, or the log has another master key
+    /// ([`VaultError::OtherMasterKey`](crate::VaultError::OtherMasterKey)).
     pub async fn connect(
         pool: PgPool,
-        master: MasterKey,
+        masters: impl Into<MasterKeys>,
         upcasters: Upcasters,
         options: PgOptions,
     ) -> Result<Self, StoreError> {
         let (timelines, warnings) = (options.timelines, Warnings::new());
-        let vault = Vault::new(master, Arc::new(keys::PgKeys { pool: pool.clone(), timelines: timelines.clone() }));
+        let keys = Arc::new(keys::PgKeys { pool: pool.clone(), timelines: timelines.clone() });
         let clock = Arc::new(LogClock::new(options.clock));
         let start = timeline::begin(&pool, &timelines, &clock).await?;
-        vault.prove().await?;
+        let vault = Vault::of_log(masters.into(), keys).await?;
         let head = Arc::new(Reached::new(timelines.number(), start.position));
         let (stop, stopped) = watch::channel(false);
         let (queue, requests) = mpsc::unbounded_channel();
@@ -180,17 +182,6 @@ impl PgEventStore {
     }
 }
 
-impl PgEventStore {
-    /// Checks that a master key is the one that wrapped the subject keys of a log.
-    ///
-    /// # Errors
-    /// When another master key wrapped the subject keys of the log ([`VaultError::Forged`](crate::VaultError::Forged)),
-    /// or the database does not answer.
-    pub async fn prove_key(pool: PgPool, master: MasterKey) -> Result<(), StoreError> {
-        Ok(Vault::new(master, Arc::new(keys::PgKeys::new(pool))).prove().await?)
-    }
-}
-
 #[async_trait]
 impl EventStore for PgEventStore {
     #[instrument(level = "debug", skip_all)]
@@ -200,15 +191,16 @@ impl EventStore for PgEventStore {
         let latest = Instant::now() + PATIENCE;
         let until = append.until.map_or(latest, |it| it.min(latest));
         let timeline = append.timeline.unwrap_or_else(|| self.timelines.number());
-        let prepared =
-            timeout_at(until, prepare(append, &self.vault, &self.upcasters)).await.map_err(|_| not_sent())??;
+        let erased = append.erases.clone();
+        let prepared = timeout_at(until, prepare(append, &self.vault, &self.upcasters)).await;
+        let prepared = prepared.map_err(|_| not_sent())??;
         let (answer, answered) = oneshot::channel();
         let taken = Arc::new(AtomicBool::new(false));
         let caller = tracing::Span::current();
         let pending = Pending { prepared, answer, until, timeline, taken: Arc::clone(&taken), place, caller };
         self.queue.send(pending).map_err(|_| AppendError::Closed)?;
         match timeout_at(until, answered).await {
-            Ok(answer) => answer.unwrap_or(Err(AppendError::Closed)),
+            Ok(answer) => answer.unwrap_or(Err(AppendError::Closed)).inspect(|_| self.vault.forget(&erased, timeline)),
             Err(_) if taken.swap(true, Ordering::SeqCst) => {
                 Err(StoreError::Unsettled("the append was still being written".to_owned()).into())
             }

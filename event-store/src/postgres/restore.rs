@@ -7,14 +7,14 @@ use thiserror::Error;
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
 
-use super::archive::{Beside, EVENTS, SUBJECT_KEYS};
+use super::archive::{Beside, EVENTS, MASTER_KEYS, SUBJECT_KEYS};
 use super::keys::PgKeys;
 use super::recount::{self, Recounting, unhurried};
 use crate::archive::End;
 use crate::bounded::while_it_lives;
 use crate::prepare::prepare;
 use crate::recount::{ClaimsOf, ClaimsReport, Progress};
-use crate::{Append, AppendError, MasterKey, StoreError, Upcasters, Vault};
+use crate::{Append, AppendError, MasterKeys, StoreError, Upcasters, Vault};
 
 /// Why nothing was restored.
 #[derive(Debug, Error)]
@@ -36,16 +36,23 @@ impl From<sqlx::Error> for RestoreError {
     }
 }
 
-/// The keys of people in an empty log. They are restored first and for themselves, since whatever reads the restored
-/// events needs them. As long as the log is empty, the next attempt replaces them.
+/// The keys of people in an empty log, with its master keys. They are restored first and for themselves, since whatever
+/// reads the restored events needs them. As long as the log is empty, the next attempt replaces them.
 ///
 /// # Errors
 /// When the log is not empty, or the database refuses a key.
-pub async fn restore_keys(pool: &PgPool, mut copies: Vec<Receiver<Vec<u8>>>) -> Result<(), RestoreError> {
+pub async fn restore_keys(
+    pool: &PgPool,
+    mut master_keys: Receiver<Vec<u8>>,
+    mut copies: Vec<Receiver<Vec<u8>>>,
+) -> Result<(), RestoreError> {
     let (mut transaction, session) = unhurried(pool).await?;
     let restoring = async {
         lock_empty(&mut transaction).await?;
-        sqlx::query("delete from log.subject_keys").execute(&mut *transaction).await?;
+        // An older copy of a key may be wrapped by a master key that is not there any more, and a newer one replaces it.
+        let empty = "set constraints all deferred; delete from log.subject_keys; delete from log.master_keys";
+        sqlx::raw_sql(empty).execute(&mut *transaction).await?;
+        take_over(&mut transaction, &MASTER_KEYS, &mut master_keys).await?;
         for lines in &mut copies {
             take_over(&mut transaction, &SUBJECT_KEYS, lines).await?;
         }
@@ -113,14 +120,14 @@ impl Restoring {
     /// When the database does not answer, or the note cannot be recorded.
     pub async fn finish(
         self,
-        (master, upcasters): (MasterKey, &Upcasters),
+        (masters, upcasters): (MasterKeys, &Upcasters),
         (claims_of, progress): (&ClaimsOf, &Progress),
         (note_stream, note): (Uuid, impl FnOnce(i32) -> Result<Append, AppendError>),
     ) -> Result<ClaimsReport, RestoreError> {
         let Self { pool, mut transaction, session } = self;
-        let vault = Vault::new(master, Arc::new(PgKeys::new(pool.clone())));
-        let recounting = Recounting { vault: &vault, upcasters, claims_of, progress };
         let finishing = async {
+            let vault = Vault::of_log(masters, Arc::new(PgKeys::new(pool.clone()))).await.map_err(StoreError::from)?;
+            let recounting = Recounting { vault: &vault, upcasters, claims_of, progress };
             sqlx::raw_sql("analyze log.events").execute(&mut *transaction).await?;
             let versions = "select count(*)::int from log.events where stream_id = $1";
             let version = sqlx::query_scalar(versions).bind(note_stream).fetch_one(&mut *transaction).await?;

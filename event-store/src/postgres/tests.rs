@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use super::database::Database;
 use super::*;
+use crate::MasterKey;
 use crate::chain::GENESIS;
 use crate::{NewEvent, StreamAppend, Subject};
 
@@ -34,7 +35,8 @@ pub(super) fn store_on(database: impl Database, pool: PgPool, timelines: Timelin
     };
     let start = read::Head { position: 0, hash: GENESIS, recorded_at: clock.now(), fence: 0 };
     let tasks = Mutex::new(vec![tokio::spawn(Writer::new(database, requests, start, known, stopped).run())]);
-    let vault = Vault::new(MasterKey::try_new(&[7; 32]).unwrap(), Arc::new(keys::PgKeys::new(pool.clone())));
+    let keys = Arc::new(keys::PgKeys::new(pool.clone()));
+    let vault = Vault::in_memory(MasterKey::new(&[7; 32]).into(), keys);
     PgEventStore {
         history: pool.clone(),
         pool,

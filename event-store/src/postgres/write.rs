@@ -72,6 +72,18 @@ const CLAIMS: &str = ",
         select r.command_id, r.fingerprint, r.first, r.last, $3
           from unnest($31::uuid[], $32::bytea[], $33::bigint[], $34::bigint[]) r (command_id, fingerprint, first, last), head)";
 
+/// Destroys the keys of people who are erased, and deletes what was kept of them beside the log: snapshots, and files,
+/// any of which may name them. Files are made again when somebody asks for them.
+const ERASURES: &str = ",
+    erased as (
+        insert into log.subject_keys (subject_id, destroyed_at)
+        select e.subject, $3 from unnest($35::uuid[]) e (subject), head
+         on conflict (subject_id) do update
+           set wrapped_by = null, wrapped = null, changed_at = now(), destroyed_at = excluded.destroyed_at
+            where subject_keys.destroyed_at is null),
+    unsaved as (delete from log.snapshots s using unnest($35::uuid[]) e (subject), head where s.subject_id = e.subject),
+    unkept as (delete from log.report_files using head)";
+
 /// A batch as one array per column, with positions, versions and hashes.
 pub(super) struct Columns<'a> {
     /// The end of the log once the batch is written.
@@ -113,6 +125,7 @@ pub(super) struct Claims<'a> {
     pub(super) shared: Keys<'a>,
     pub(super) booked: Bookings,
     pub(super) receipts: Receipts<'a>,
+    pub(super) erases: Vec<Uuid>,
 }
 
 #[derive(Default)]
@@ -200,7 +213,7 @@ impl<'a> Columns<'a> {
     }
 
     fn add_claims(&mut self, request: &'a Prepared, first: Position) {
-        if request.claims.is_empty() && request.receipt.is_none() {
+        if request.claims.is_empty() && request.receipt.is_none() && request.erases.is_empty() {
             return;
         }
         let claims = self.claims.get_or_insert_default();
@@ -225,6 +238,7 @@ impl<'a> Columns<'a> {
             claims.receipts.first.push(first);
             claims.receipts.last.push(self.head.position);
         }
+        claims.erases.extend(&request.erases);
     }
 
     /// Writes the batch, and answers the time of the database. Answers `None` when the head was at another position, so
@@ -233,7 +247,11 @@ impl<'a> Columns<'a> {
         if self.claims.is_none() && self.hashes.len() == 1 {
             return self.write_one(db).await;
         }
-        let sql = if self.claims.is_some() { [HEAD, CLAIMS, EVENTS].concat() } else { [HEAD, EVENTS].concat() };
+        let sql = match &self.claims {
+            None => [HEAD, EVENTS].concat(),
+            Some(claims) if claims.erases.is_empty() => [HEAD, CLAIMS, EVENTS].concat(),
+            Some(_) => [HEAD, CLAIMS, ERASURES, EVENTS].concat(),
+        };
         let mut query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .bind(self.head.position)
             .bind(self.head.hash.as_slice())
@@ -261,6 +279,9 @@ impl<'a> Columns<'a> {
             let receipts = &claims.receipts;
             query = query.bind(&receipts.commands).bind(&receipts.fingerprints);
             query = query.bind(&receipts.first).bind(&receipts.last);
+            if !claims.erases.is_empty() {
+                query = query.bind(&claims.erases);
+            }
         }
         // All of the answer is read, since a warning follows the row.
         Ok(query.fetch_all(db).await?.pop())

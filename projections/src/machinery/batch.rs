@@ -3,13 +3,15 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+use hims_domain::erasure::Person;
 use hims_event_store::chain::Hash;
 use hims_event_store::{EventStore, Opened, Position, StoreError};
 use sqlx::PgConnection;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{archive, reason, table};
+use super::{archive, reason, statements};
+use crate::machinery::erasing::blank;
 use crate::machinery::event::Decoded;
 use crate::machinery::form::FORM;
 use crate::machinery::lease::EXTENDED;
@@ -78,6 +80,8 @@ pub(crate) struct Batch {
     events: Vec<Decoded>,
     /// The events that this program cannot decode, each with the reason.
     unreadable: Vec<(Opened, String)>,
+    /// The people whom events of the batch erased.
+    pub(crate) erased: Vec<Person>,
 }
 
 /// Where the audit rows of a batch go.
@@ -91,7 +95,7 @@ pub(crate) enum AuditTo<'a> {
 impl AuditTo<'_> {
     async fn add(&mut self, db: &mut PgConnection, rows: Vec<AuditRow>) -> Result<(), sqlx::Error> {
         match self {
-            Self::Table => table::insert(db, &rows.iter().collect::<Vec<_>>()).await,
+            Self::Table => statements::insert(db, &rows.iter().collect::<Vec<_>>()).await,
             Self::Apart(all) => {
                 all.extend(rows);
                 Ok(())
@@ -126,10 +130,14 @@ impl Batch {
     /// Reads at most `limit` events after a position, and opens and decodes each event once for all tables. `None` at
     /// the end of the log.
     pub(crate) async fn read(store: &dyn EventStore, after: Position, limit: i64) -> Result<Option<Self>, StoreError> {
+        let timeline = store.timeline();
         let events = store.read(after, limit).await?;
         let Some((last, recorded_at, hash)) = events.last().map(|it| (it.position, it.recorded_at, it.hash)) else {
             return Ok(None);
         };
+        let erased: Vec<_> = events.iter().filter_map(|it| Person::erased_by(&it.event_type, it.stream_id)).collect();
+        let erased_ids: Vec<_> = erased.iter().map(|it| it.id()).collect();
+        store.vault().forget(&erased_ids, timeline);
         let (mut decoded, mut unreadable) = (Vec::with_capacity(events.len()), Vec::new());
         for opened in store.open(events).await? {
             match Decoded::read(opened) {
@@ -137,7 +145,7 @@ impl Batch {
                 Err(unread) => unreadable.push(*unread),
             }
         }
-        Ok(Some(Self { last, recorded_at, hash, events: decoded, unreadable }))
+        Ok(Some(Self { last, recorded_at, hash, events: decoded, unreadable, erased }))
     }
 
     /// The number of events, readable or not.
@@ -146,13 +154,29 @@ impl Batch {
     }
 
     /// Projects the batch, which follows the position `from`, in the transaction of `db`. An event that cannot be
-    /// projected parks its stream; all other streams are projected.
+    /// projected parks its stream; all other streams are projected. What was said about people whom the batch erased is
+    /// taken out of the tables, unless the audit rows go elsewhere: by these rows it is found.
     pub(crate) async fn project(
         mut self,
         db: &mut PgConnection,
         store: &dyn EventStore,
         from: Position,
         mut audit: AuditTo<'_>,
+    ) -> Result<(), ProjectError> {
+        let (erased, last) = (std::mem::take(&mut self.erased), self.last);
+        self.project_all(db, store, from, &mut audit).await?;
+        match audit {
+            AuditTo::Table => blank(db, store, &erased, last).await,
+            AuditTo::Apart(_) => Ok(()),
+        }
+    }
+
+    async fn project_all(
+        mut self,
+        db: &mut PgConnection,
+        store: &dyn EventStore,
+        from: Position,
+        audit: &mut AuditTo<'_>,
     ) -> Result<(), ProjectError> {
         move_checkpoint(db, from, &self).await?;
         let (mut parked, has_archive) = parked_and_archived(db).await?;
@@ -170,11 +194,11 @@ impl Batch {
         let unprojected = waiting.iter().map(|event| &event.opened.recorded).chain(unread);
         audit.add(db, unprojected.map(audit::parked_row).collect()).await?;
         savepoint(db, "whole_batch").await?;
-        match write(db, &self.events, store, &mut audit, has_archive).await {
+        match write(db, &self.events, store, audit, has_archive).await {
             Ok(()) => release(db, "whole_batch").await.map_err(ProjectError::from),
             Err(error) if error.is_poison() => {
                 roll_back(db, "whole_batch").await?;
-                self.project_one_by_one(db, store, &mut audit, has_archive).await
+                self.project_one_by_one(db, store, audit, has_archive).await
             }
             Err(error) => Err(error),
         }

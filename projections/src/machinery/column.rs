@@ -96,6 +96,13 @@ pub type Codes = fn() -> &'static [&'static str];
 /// The name of the key column of every table.
 const KEY: &str = "id";
 
+impl Column {
+    /// Whether the column may hold something personal, or something that follows from it.
+    pub fn may_be_personal(&self) -> bool {
+        self.personal || self.hidden
+    }
+}
+
 /// Whether the audit shows changes of a column, given the column's name and marks. The key is not shown, and a hidden
 /// column only if it is personal, since the audit masks personal values.
 pub(crate) const fn is_audited(name: &str, hidden: bool, personal: bool) -> bool {

@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+pub(crate) use hims_domain::derived_row as derived_id;
 use hims_domain::{DomainEvent, Read};
 use hims_event_store::{Actor, Metadata, Opened, Position, StoreError, Vault};
 use serde::de::DeserializeOwned;
@@ -85,9 +86,4 @@ impl Decoded {
             (None, _) => Err(Box::new((opened, "this program does not know the stream type".to_owned()))),
         }
     }
-}
-
-/// An id for a row whose event names none: a UUID of version 5, always the same for the same parts.
-pub(crate) fn derived_id(namespace: Uuid, parts: &[&str]) -> Uuid {
-    Uuid::new_v5(&namespace, parts.join("\u{1f}").as_bytes())
 }

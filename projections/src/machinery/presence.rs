@@ -7,11 +7,14 @@ use hims_event_store::bounded::{ANSWER, within};
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::machinery::migrations::MigrationError;
 
 /// The advisory lock that every program shares which works with the log or the read tables ("himp" in ASCII).
 const LOCK: i64 = 0x6869_6d70;
+/// The first number of the lock that every program shares which has a master key ("hikx" in ASCII).
+const HAS_KEY: i32 = 0x6869_6b78;
 /// How long a program that starts waits for migrations to be taken back.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long taking migrations back waits for programs that are just ending.
@@ -25,20 +28,21 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Presence(JoinHandle<()>);
 
 impl Presence {
-    /// Announces this program. A connection of its own keeps the announcement; when the connection is lost, another one
-    /// takes its place.
+    /// Announces this program, and the ids of the master keys that it has. A connection of its own keeps the
+    /// announcement; when the connection is lost, another one takes its place.
     ///
     /// # Errors
     /// [`MigrationError::TakingBack`] while migrations are taken back; also when the database does not answer.
-    pub async fn announce(pool: PgPool) -> Result<Self, MigrationError> {
-        let mut held = hold(&pool).await?;
+    pub async fn announce(pool: PgPool, master_keys: impl Iterator<Item = Uuid>) -> Result<Self, MigrationError> {
+        let master_keys: Vec<_> = master_keys.collect();
+        let mut held = hold(&pool, &master_keys).await?;
         Ok(Self(tokio::spawn(async move {
             loop {
                 sleep(LOOK).await;
                 if within(ANSWER, held.ping()).await.is_ok() {
                     continue;
                 }
-                match hold(&pool).await {
+                match hold(&pool, &master_keys).await {
                     Ok(another) => held = another,
                     Err(error) => tracing::warn!(%error, "this program cannot announce itself; trying again"),
                 }
@@ -55,14 +59,39 @@ impl Drop for Presence {
 }
 
 /// Takes the shared lock on a connection of its own.
-async fn hold(pool: &PgPool) -> Result<PgConnection, MigrationError> {
+async fn hold(pool: &PgPool, master_keys: &[Uuid]) -> Result<PgConnection, MigrationError> {
     let mut db = pool.acquire().await?.detach();
     within(ANSWER, db.execute("set idle_session_timeout = 0")).await?;
-    if try_until(&mut db, "select pg_try_advisory_lock_shared($1)", PATIENCE).await? {
-        Ok(db)
-    } else {
-        Err(MigrationError::TakingBack)
+    if !try_until(&mut db, "select pg_try_advisory_lock_shared($1)", PATIENCE).await? {
+        return Err(MigrationError::TakingBack);
     }
+    for key in master_keys {
+        let lock = sqlx::query("select pg_advisory_lock_shared($1, $2)").bind(HAS_KEY).bind(number_of(*key));
+        within(ANSWER, lock.execute(&mut db)).await?;
+    }
+    Ok(db)
+}
+
+/// The second number of the lock that every program shares which has a master key. Nobody takes it alone.
+fn number_of(master_key: Uuid) -> i32 {
+    let [a, b, c, d, ..] = master_key.into_bytes();
+    i32::from_be_bytes([a, b, c, d])
+}
+
+/// How many programs that work with the database do not have a master key. Both kinds of programs are counted at one
+/// moment, so that one which ends meanwhile hides no other.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn without_key(db: &mut PgConnection, master_key: Uuid) -> Result<i64, sqlx::Error> {
+    let sql = "select count(*) filter (where objsubid = 1 and classid = 0 and objid = $1)
+                    - count(*) filter (where objsubid = 2
+                                             and (classid::bigint, objid::bigint) = ($2, $3::bigint & 4294967295))
+                 from pg_locks
+                where locktype = 'advisory' and granted
+                  and database = (select oid from pg_database where datname = current_database())";
+    let key = i64::from(number_of(master_key));
+    within(ANSWER, sqlx::query_scalar(sql).bind(LOCK).bind(i64::from(HAS_KEY)).bind(key).fetch_one(db)).await
 }
 
 /// How many programs work with the database.

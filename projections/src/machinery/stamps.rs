@@ -27,6 +27,11 @@ const COLUMNS: [Column; 5] = [
     column::<Option<Uuid>>("updated_by", "The user who last changed the row; null if the system did."),
 ];
 
+/// Whether a column with this name is a stamp column.
+pub(crate) fn is_stamp(name: &str) -> bool {
+    COLUMNS.iter().any(|it| it.name == name)
+}
+
 const fn column<T: ColumnType>(name: &'static str, doc: &'static str) -> Column {
     Column {
         name,

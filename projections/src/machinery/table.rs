@@ -1,5 +1,4 @@
 use hims_domain::permission::Read;
-use sqlx::PgConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Postgres, query::Query};
 use uuid::Uuid;
@@ -84,6 +83,11 @@ impl Table {
         self.visible().find(|it| it.name == name)
     }
 
+    /// Whether a column of the table may hold something personal.
+    pub fn may_be_personal(&self) -> bool {
+        self.columns.iter().any(Column::may_be_personal)
+    }
+
     /// The group of narrowed columns to which a column belongs, if any.
     pub fn narrowed(&self, column: &str) -> Option<&'static Narrowed> {
         self.narrowed.iter().find(|group| group.columns.contains(&column))
@@ -122,60 +126,6 @@ pub(crate) trait Row: Clone + PartialEq + Send + Sync + 'static {
     fn keys(&self) -> Vec<Uuid>;
     /// The length of the text in each column, to find out which text is too long for its column.
     fn lengths(&self) -> Vec<(&'static str, usize)>;
-}
-
-/// Reads the rows that have one of the keys in a column.
-pub(crate) async fn fetch<R: Row>(db: &mut PgConnection, column: &str, keys: &[Uuid]) -> Result<Vec<R>, sqlx::Error> {
-    let columns: Vec<_> = R::TABLE.columns.iter().map(|it| format!("\"{}\"", it.name)).collect();
-    let sql = format!("select {} from {} where {column} = any($1)", columns.join(", "), R::TABLE.name);
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(keys).fetch_all(db).await?;
-    rows.iter().map(R::read).collect()
-}
-
-/// Inserts rows, none of which may exist in the table.
-pub(crate) async fn insert<R: Row>(db: &mut PgConnection, rows: &[&R]) -> Result<(), sqlx::Error> {
-    write(db, R::insert_sql(), rows).await
-}
-
-/// Replaces rows and inserts missing rows. No two of the given rows may have the same key.
-pub(crate) async fn replace<R: Row>(db: &mut PgConnection, rows: &[&R]) -> Result<(), sqlx::Error> {
-    write(db, R::replace_sql(), rows).await
-}
-
-async fn write<R: Row>(db: &mut PgConnection, sql: &'static str, rows: &[&R]) -> Result<(), sqlx::Error> {
-    /// The greatest number of rows in a statement. With more rows, PostgreSQL allocates new memory for each statement.
-    const ROWS: usize = 1_000;
-    for rows in rows.chunks(ROWS) {
-        R::bind(sqlx::query(sql), rows).execute(&mut *db).await?;
-    }
-    Ok(())
-}
-
-/// Deletes rows.
-pub(crate) async fn delete<R: Row>(db: &mut PgConnection, keys: &[Uuid]) -> Result<(), sqlx::Error> {
-    if !keys.is_empty() {
-        let sql = format!("delete from {} where id = any($1)", R::TABLE.name);
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(keys).execute(db).await?;
-    }
-    Ok(())
-}
-
-fn each(columns: &[Column], of: impl Fn(&Column) -> String) -> String {
-    columns.iter().map(of).collect::<Vec<_>>().join(", ")
-}
-
-/// The statement that inserts rows.
-pub(crate) fn insert_sql(table: &Table) -> String {
-    let names = each(table.columns, |it| format!("\"{}\"", it.name));
-    let arrays: Vec<_> =
-        (1..).zip(table.columns).map(|(place, column)| format!("${place}::{}[]", column.kind.sql())).collect();
-    format!("insert into {} ({names}) select * from unnest({})", table.name, arrays.join(", "))
-}
-
-/// The statement that replaces rows and inserts missing rows.
-pub(crate) fn replace_sql(table: &Table) -> String {
-    let updates = each(&table.columns[1..], |it| format!("\"{0}\" = excluded.\"{0}\"", it.name));
-    format!("{} on conflict (id) do update set {updates}", insert_sql(table))
 }
 
 /// Expands to the first of two token lists that is not empty.
@@ -330,13 +280,13 @@ macro_rules! table {
 
             fn insert_sql() -> &'static str {
                 static SQL: ::std::sync::LazyLock<String> =
-                    ::std::sync::LazyLock::new(|| $crate::machinery::table::insert_sql(&$name::TABLE));
+                    ::std::sync::LazyLock::new(|| $crate::machinery::statements::insert_sql(&$name::TABLE));
                 &SQL
             }
 
             fn replace_sql() -> &'static str {
                 static SQL: ::std::sync::LazyLock<String> =
-                    ::std::sync::LazyLock::new(|| $crate::machinery::table::replace_sql(&$name::TABLE));
+                    ::std::sync::LazyLock::new(|| $crate::machinery::statements::replace_sql(&$name::TABLE));
                 &SQL
             }
 

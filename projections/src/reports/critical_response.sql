@@ -13,7 +13,7 @@ select o.order_number, r.test_name as test, c.component_name as component,
        floor(extract(epoch from coalesce(r.critical_acknowledged_at, r.critical_withdrawn_at, asked.as_of)
                                 - r.critical_raised_at) / 60)::bigint as minutes,
        r.critical_acknowledged_at is null and r.critical_withdrawn_at is null as is_open, r.critical_level::bigint as level,
-       nullif(concat_ws(' ', u.first_name, u.last_name), '') as acknowledged_by
+       nullif(concat_ws(' ', u.first_name, u.last_name), '') as acknowledged_by, r.patient_id
   from asked
   join lab_results r on r.critical_raised_at >= asked.from_at and r.critical_raised_at < asked.until
   join lab_result_components c on c.lab_result_id = r.id and c.flag in ('critical_low', 'critical_high')

@@ -7,7 +7,7 @@ with asked as (
 select a.scheduled_time as time, a.duration_minutes::bigint as minutes,
        nullif(concat_ws(' ', p.first_name, p.last_name), '') as patient, p.mrn,
        nullif(concat_ws(' ', u.first_name, u.last_name), '') as provider, r.room_number as room,
-       a.appointment_type as type, a.status, a.insurance_verified
+       a.appointment_type as type, a.status, a.insurance_verified, a.patient_id
   from asked
   join appointments a on a.scheduled_date = asked.day and a.status <> 'cancelled'
                      and coalesce(a.department_id = asked.department_id, asked.department_id is null)

@@ -5,7 +5,8 @@
 //! at which the report is made; `today`, the day of that instant in the hospital's time zone; and `time_zone`, that time
 //! zone. A parameter `on` is the day whose state the report shows: unless the request names a state, a day that is over is
 //! shown as it was at its end. The SQL gives the columns in their declared order, under their names, in a total order of the rows, and asks no
-//! clock, so that the same position and parameters give the same rows. It reads the read tables as `hims_reader`, under
+//! clock, so that the same position and parameters give the same rows. A report about persons also gives `patient_id`, the
+//! patient whom a row is about, whether or not that is a column: whose rows were shown is recorded with each download. It reads the read tables as `hims_reader`, under
 //! row-level security: a caller without the right to read a table gets a report of the rows that the caller may read.
 //!
 //! Texts are ordered by the codes of their characters, since the order of a language may change with the release of the
@@ -149,8 +150,10 @@ pub static REPORTS: &[Report] = &[
     pharmacy::CONTROLLED_SUBSTANCES,
     laboratory::CRITICAL_RESPONSE,
     visits::DAILY_SCHEDULE,
+    records::DISCLOSURES,
     laboratory::LAB_TURNAROUND,
     visits::NO_SHOW_RATE,
+    records::OPEN_EMERGENCY_ACCESSES,
     records::PATIENT_ACCESS,
     pharmacy::PRESCRIPTIONS_BY_CLASS,
     visits::PROVIDER_UTILISATION,

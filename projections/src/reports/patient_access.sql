@@ -17,12 +17,17 @@ with asked as (
     select a.position from records join audit_logs a on a.patients_shown @> jsonb_build_array(records.id)
 )
 select a.position, a."timestamp" as time, a.user_id, nullif(concat_ws(' ', u.first_name, u.last_name), '') as user_name,
-       r.display_name as role, a.action, a.resource_type, a.resource_id, a.patient_id, a.success,
-       host(a.ip_address) as address
+       coalesce(r.display_name, a.role) as role, a.purpose_of_use, a.action,
+       coalesce(a.new_values ->> 'source', a.resource_type) as resource, a.resource_id, a.patient_id, a.success,
+       host(a.ip_address) as address,
+       (select e.id from emergency_accesses e
+         where e.user_id = a.user_id and a."timestamp" between e.granted_at and e.ends_at
+           and e.patient_id in (select id from records)
+         order by e.granted_at, e.id limit 1) as emergency_access_id
   from asked
  cross join about
   join audit_logs a on a.position = about.position and coalesce(a."timestamp" >= asked.from_at, true)
                    and coalesce(a."timestamp" < asked.until, true)
   left join users u on u.id = a.user_id
-  left join user_roles r on r.id = u.role_id
+  left join user_roles r on r.name = a.role
  order by a.position, a.id

@@ -28,6 +28,8 @@ table! {
         user_id: Option<Uuid> [indexed],
         /// The session of the user who caused the event.
         session_id: Option<Uuid>,
+        /// The name of the primary role that the user had then; null if the system did.
+        role: Option<String>,
         /// The event type.
         action: String [indexed] of DomainEvent::types(),
         /// The kind of record that the event is about, such as `patient`.
@@ -85,6 +87,7 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
         position: stored.position,
         user_id,
         session_id: metadata.session_id,
+        role: metadata.role.clone(),
         action: stored.event_type.clone(),
         resource_type: stored.stream_type.clone(),
         resource_id: Some(stored.stream_id),
@@ -122,10 +125,10 @@ fn row(stored: &Recorded, metadata: &Metadata, event: Option<&DomainEvent>, diff
                 row.resource_id = Some(*stream_id).filter(|it| !it.is_nil());
                 row.error_message = Some(format!("{command}: {code}"));
             }
-            access::Event::LoginFailed { user_id, code } => {
+            access::Event::LoginFailed { command, user_id, code } => {
                 "user".clone_into(&mut row.resource_type);
                 row.resource_id = user_id.map(Uuid::from);
-                row.error_message = Some(format!("start-session: {code}"));
+                row.error_message = Some(format!("{command}: {code}"));
             }
             access::Event::ClaimsRebuilt => {}
             access::Event::RefusalsLost { count } => {

@@ -12,12 +12,12 @@ use crate::machinery::event::{Decoded, Projected};
 use crate::machinery::table::or_else;
 use crate::tables::audit::AuditRow;
 use crate::tables::{
-    appointment_notes, appointment_series, appointments, billing, care_team_assignments, consultations, departments,
-    drug_interactions, emergency_accesses, insurance_claims, insurance_policies, inventory, inventory_items,
-    inventory_levels, lab_orders, lab_results, lab_tests, medical_history, medications, notification_preferences,
-    notifications, patient_medications, patients, payers, prescriptions, price_list_items, process_failures,
-    provider_schedules, report_executions, report_schedules, reports, roles, rooms, sessions, suppliers, treatments,
-    users, vital_signs, waitlist_entries,
+    amendment_requests, appointment_notes, appointment_series, appointments, billing, care_team_assignments, consents,
+    consultations, departments, disclosures, drug_interactions, emergency_accesses, erasures, insurance_claims,
+    insurance_policies, inventory, inventory_items, inventory_levels, lab_orders, lab_results, lab_tests, legal_holds,
+    medical_history, medications, notification_preferences, notifications, patient_medications, patients, payers,
+    prescriptions, price_list_items, process_failures, provider_schedules, report_executions, report_schedules,
+    reports, roles, rooms, sessions, suppliers, treatments, users, vital_signs, waitlist_entries,
 };
 use crate::{Row as _, Table};
 
@@ -90,6 +90,13 @@ macro_rules! aggregates {
                 )?)*)?)*
                 Ok(differences)
             }
+
+            /// Takes over what the changes say in the columns that may hold something personal, in rows that the tables
+            /// have already.
+            pub(crate) async fn blank(self, db: &mut PgConnection) -> Result<(), ProjectError> {
+                $($($($( or_else!([self.$table] [$row]).blank(db).await?; )?)*)?)*
+                Ok(())
+            }
         }
     };
 }
@@ -103,6 +110,8 @@ aggregates! {
     department::Department => departments::project { departments: DepartmentRow (stream) },
     user::User => users::project { users: UserRow (stream), assignments: AssignmentRow },
     session::Session => sessions::project { sessions: SessionRow (stream), users },
+    // A reset of a password is shown in the audit log only, too.
+    password_reset::PasswordReset,
     room::Room => rooms::project { rooms: RoomRow (stream) },
     patient::Patient => patients::project {
         patients: PatientRow (stream), identifiers: IdentifierRow, allergies: AllergyRow, links: LinkRow,
@@ -112,6 +121,13 @@ aggregates! {
         care_teams: AssignmentRow (stream),
     },
     emergency_access::EmergencyAccess => emergency_accesses::project { emergencies: EmergencyRow (stream) },
+    consent::Consent => consents::project { consents: ConsentRow (stream) },
+    erasure::Erasure => erasures::project { erasures: ErasureRow (stream) },
+    legal_hold::LegalHold => legal_holds::project { holds: LegalHoldRow (stream) },
+    amendment_request::AmendmentRequest => amendment_requests::project {
+        amendment_requests: AmendmentRequestRow (stream),
+    },
+    disclosure::Disclosure => disclosures::project { disclosures: DisclosureRow (stream) },
     provider_schedule::ProviderSchedule => provider_schedules::project {
         hours: HoursRow, exceptions: ExceptionRow, leaves: LeaveRow,
     },

@@ -1,17 +1,21 @@
 //! The read tables: one file for each group of tables, and `dispatch`, which sends events to the tables.
 
+mod amendment_requests;
 mod appointment_notes;
 mod appointment_series;
 mod appointments;
 pub(crate) mod audit;
 mod billing;
 mod care_team_assignments;
+mod consents;
 mod consultations;
 mod departments;
+mod disclosures;
 pub(crate) mod dispatch;
 mod drug_interactions;
 mod emergency_accesses;
 mod emergency_contacts;
+mod erasures;
 mod insurance_claims;
 mod insurance_policies;
 mod inventory;
@@ -21,6 +25,7 @@ mod lab_orders;
 mod lab_results;
 mod lab_tests;
 mod ledger;
+mod legal_holds;
 mod medical_history;
 mod medications;
 mod notification_preferences;

@@ -56,7 +56,8 @@ table! {
         patient_id: Option<Uuid> [indexed],
         /// The channel.
         channel: String [indexed] of hims_domain::notification::Channel::CODES,
-        /// The e-mail address, phone number or device; null within the program.
+        /// The e-mail address, phone number or device of somebody who is neither a user nor a patient; that of a user or a
+        /// patient is looked up when the notification is sent.
         address: Option<String> [personal],
         /// How far the notification is.
         status: String [indexed] of hims_domain::notification::Status::CODES,

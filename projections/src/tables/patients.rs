@@ -1,5 +1,5 @@
 use chrono::{DateTime, NaiveDate, Utc};
-use hims_domain::patient::{Allergy, BirthDatePrecision, Demographics, Event, Identifier};
+use hims_domain::patient::{Allergy, BirthDatePrecision, Confidentiality, Demographics, Event, Identifier};
 use hims_domain::values::{Country, Name, PartialDate, Ssn, folded, known_names};
 use hims_domain::{AllergyId, Personal};
 use uuid::Uuid;
@@ -86,6 +86,8 @@ table! {
         advance_directive: bool,
         /// When the patient died; null while the patient lives.
         deceased_at: Option<DateTime<Utc>> [personal],
+        /// To whom the record is open: `N` normal, `R` restricted, `V` very restricted.
+        confidentiality: String [] of Confidentiality::CODES,
     }
 }
 
@@ -212,6 +214,7 @@ fn patient_row(event: &Projected<'_, Event>, mrn: String, demographics: &Demogra
         organ_donor: demographics.organ_donor,
         advance_directive: demographics.advance_directive,
         deceased_at: None,
+        confidentiality: Confidentiality::Normal.to_string(),
         stamps: event.stamps(),
     }
 }
@@ -271,8 +274,9 @@ pub(crate) fn project<'e>(
         Event::DemographicsChanged(demographics) => {
             let changed = patient_row(event, String::new(), demographics);
             patients.change(event, move |row| {
-                let (mrn, deceased_at, stamps) = (std::mem::take(&mut row.mrn), row.deceased_at, row.stamps);
-                *row = PatientRow { mrn, deceased_at, stamps, ..changed };
+                let (mrn, confidentiality) = (std::mem::take(&mut row.mrn), std::mem::take(&mut row.confidentiality));
+                let (deceased_at, stamps) = (row.deceased_at, row.stamps);
+                *row = PatientRow { mrn, deceased_at, confidentiality, stamps, ..changed };
             });
             project_demographics(event, demographics, contacts);
         }
@@ -324,8 +328,11 @@ pub(crate) fn project<'e>(
                 links.change_row(event, *id, move |row| row.patient_id = survivor);
             }
         }
-        // The event of the survivor changes the links.
-        Event::MergedInto { .. } | Event::Unmerged { .. } => patients.touch(event),
+        Event::ConfidentialityMarked { confidentiality, reason: _ } => {
+            patients.change(event, |row| row.confidentiality = confidentiality.to_string());
+        }
+        // The event of the survivor changes the links. What was said about an erased patient is taken out of all tables.
+        Event::MergedInto { .. } | Event::Unmerged { .. } | Event::Erased { .. } => patients.touch(event),
         Event::EmergencyContactAdded { contact_id, contact, order, first }
         | Event::EmergencyContactChanged { contact_id, contact, order, first } => {
             show_first(event, first.as_ref(), patients);

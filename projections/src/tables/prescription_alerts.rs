@@ -5,7 +5,7 @@ use hims_domain::{PatientId, Personal, PrescriptionItemId};
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
-use crate::machinery::event::{Projected, derived_id};
+use crate::machinery::event::Projected;
 use crate::machinery::table::table;
 use crate::machinery::text::{ERASED, text};
 
@@ -49,23 +49,6 @@ table! {
     }
 }
 
-/// The id of the row of an alert. An alert that has become more severe has a row of its own.
-fn alert_id(prescription: Uuid, alert: &Alert) -> Uuid {
-    let id = |id: Option<Uuid>| id.map(|it| it.to_string()).unwrap_or_default();
-    let code = |code: Option<&hims_domain::values::Text<20>>| code.map(|it| it.0.clone()).unwrap_or_default();
-    let parts = [
-        "alert".to_owned(),
-        id(alert.item_id.map(Uuid::from)),
-        alert.kind.to_string(),
-        alert.severity.to_string(),
-        alert.allergy_severity.map(|it| it.to_string()).unwrap_or_default(),
-        id(alert.other.map(Other::id)),
-        code(alert.ingredient.as_ref()),
-        code(alert.other_ingredient.as_ref()),
-    ];
-    derived_id(prescription, &parts.each_ref().map(String::as_str))
-}
-
 fn row(
     event: &Projected<'_, Event>,
     patient_id: PatientId,
@@ -74,7 +57,7 @@ fn row(
 ) -> AlertRow {
     let reason = reason.filter(|_| alert.is_overridden);
     AlertRow {
-        id: alert_id(event.stream_id, alert),
+        id: alert.row(event.stream_id),
         prescription_id: event.stream_id,
         item_id: alert.item_id.map(Uuid::from),
         patient_id: patient_id.into(),

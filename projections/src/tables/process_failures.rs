@@ -8,7 +8,7 @@ use crate::machinery::table::table;
 table! {
     /// One row per failure of a process: what the process should have done after an event and what was refused, so that
     /// somebody does it by hand.
-    FailureRow in "process_failures", readers [AuditLogs], stamped once, indexes [(process, created_at)] {
+    FailureRow in "process_failures", readers [AuditLogs, Operations], stamped once, indexes [(process, created_at)] {
         /// The failure.
         id: Uuid [indexed],
         /// The name of the process, such as `after-death`.

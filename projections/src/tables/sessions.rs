@@ -48,13 +48,21 @@ pub(crate) fn project<'e>(
 ) {
     let at = event.recorded_at;
     match event.data {
-        Event::Started { user_id, token_hash, idle_expires_at, absolute_expires_at, identity_confirmed_until: _ } => {
+        Event::Started {
+            user_id,
+            token_hash,
+            idle_expires_at,
+            absolute_expires_at,
+            identity_confirmed_until: _,
+            auth_method,
+            scopes: _,
+        } => {
             sessions.insert(SessionRow {
                 id: event.stream_id,
                 user_id: (*user_id).into(),
                 // The hash of an erased user is gone; the session's id takes its place, since the column is unique.
                 token_hash: token_hash.known().map_or_else(|| event.stream_id.as_bytes().to_vec(), |it| bytes(it)),
-                auth_method: "password".to_owned(),
+                auth_method: auth_method.to_string(),
                 ip_address: event.metadata.ip.map(IpNetwork::from),
                 user_agent: event.metadata.user_agent.clone(),
                 idle_expires_at: *idle_expires_at,

@@ -15,7 +15,8 @@ table! {
     UserRow in "users",
     narrowed [email, phone] to [Staff],
     narrowed [patient_id] to [AllPatients],
-    narrowed [is_email_verified, must_change_password, has_second_factor, last_login_at, password_changed_at] to [],
+    narrowed [is_email_verified, must_change_password, has_second_factor, is_service_account, last_login_at,
+        password_changed_at] to [],
     stamped by (created_by, updated_by) {
         /// The user.
         id: Uuid [indexed],
@@ -45,6 +46,8 @@ table! {
         must_change_password: bool,
         /// Whether a login asks for a code of a second factor besides the password.
         has_second_factor: bool,
+        /// Whether the user is a program that logs in with a secret, and no person.
+        is_service_account: bool,
         /// When the user last logged in.
         last_login_at: Option<DateTime<Utc>> [indexed],
         /// When the password was last changed.
@@ -119,6 +122,7 @@ pub(crate) fn project<'e>(
                 is_email_verified: false,
                 must_change_password: it.must_change_password,
                 has_second_factor: false,
+                is_service_account: false,
                 last_login_at: None,
                 password_changed_at: it.password_hash.as_ref().map(|_| event.recorded_at),
                 stamps: event.stamps(),
@@ -146,9 +150,24 @@ pub(crate) fn project<'e>(
         Event::UnlinkedFromPatient => users.change(event, |row| row.patient_id = None),
         Event::SecondFactorConfirmed { .. } => users.change(event, |row| row.has_second_factor = true),
         Event::SecondFactorRemoved { .. } => users.change(event, |row| row.has_second_factor = false),
+        // What was said about the user is taken out of all tables.
+        Event::Erased { .. } => users.change(event, |row| {
+            row.patient_id = None;
+            row.password_hash = hash(None);
+            row.has_second_factor = false;
+            row.is_active = false;
+        }),
+        Event::ScopesSet { .. } => users.change(event, |row| row.is_service_account = true),
         Event::SecondFactorEnrolled { .. }
         | Event::CodeUsed { .. }
         | Event::RecoveryCodeUsed { .. }
-        | Event::CodeRefused { .. } => users.touch(event),
+        | Event::CodeRefused { .. }
+        | Event::ClientSecretAdded { .. }
+        | Event::ClientSecretEnded { .. }
+        | Event::IdentityLinked(_)
+        | Event::IdentityUnlinked(_)
+        | Event::PasskeyAdded { .. }
+        | Event::PasskeyUsed { .. }
+        | Event::PasskeyRemoved { .. } => users.touch(event),
     }
 }

@@ -81,7 +81,7 @@ async fn whoever_reads_or_projects_cannot_append() {
     let log = log_of_two().await;
     for role in ["hims_reader", "hims_projector"] {
         let pool = log.database().pool_as(role);
-        for table in ["events", "head", "unique_claims", "receipts", "subject_keys"] {
+        for table in ["events", "head", "unique_claims", "receipts", "subject_keys", "master_keys"] {
             let sql = AssertSqlSafe(format!("delete from log.{table}"));
             let error = pool.execute(sql).await.expect_err("no right");
             assert_eq!(

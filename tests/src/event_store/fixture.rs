@@ -96,7 +96,7 @@ pub(crate) async fn connect(database: &TestDatabase, upcasters: Upcasters, optio
 
 /// The master key that all event stores of the tests share.
 pub(crate) fn key() -> MasterKey {
-    MasterKey::try_new(&[7; 32]).expect("a key")
+    MasterKey::new(&[7; 32])
 }
 
 /// The events of an account, the aggregate of these tests.

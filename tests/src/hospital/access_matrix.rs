@@ -1,24 +1,22 @@
-//! Which rows each role sees of each table, tried through the API.
+//! Which rows each role sees of each table, tried through the API and in SQL.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hims_commands::system_roles;
 use hims_projections::TABLES;
 use hims_testing::{assert_same, patched};
 use serde_json::{Value, json};
 
+use super::access_file::{ROWS, part};
+use super::access_sql::Reader;
 use super::assigned::{RECORDED, YESTERDAY, recorded, visits_around_today};
-use super::care_teams::{colleague, id_of_colleague, overseers};
+use super::care_teams::colleague;
 use super::death::failure;
 use super::demo::{self, appointment, at, department, patient, room, user};
 use super::notes::notes;
 use super::{Client, Hospital};
 
-/// The agreed matrix, in a form that people can read.
-const MATRIX: &str = include_str!("access_matrix.txt");
-
 /// Each role with the login of a user who has the role.
-pub(super) const LOGINS: [(&str, &str); 10] = [
+pub(super) const LOGINS: [(&str, &str); 11] = [
     ("administrator", "admin"),
     ("doctor", "doctor"),
     ("nurse", "nurse"),
@@ -29,6 +27,7 @@ pub(super) const LOGINS: [(&str, &str); 10] = [
     ("coder", "coder"),
     ("auditor", "auditor"),
     ("privacy_officer", "privacy"),
+    ("operator", "operator"),
 ];
 
 /// The demo's patients for whom [`fill`] records more. Patient 1 has a login. The appointment of patient 5 is in
@@ -54,30 +53,11 @@ const TWICE: &str = "00000000-0000-4000-8000-00000000f1f1";
 /// The number of the demo's second record of patient 4.
 const DUPLICATE: u16 = 9;
 
-/// Reads the agreed words of the matrix, by table and role.
-fn agreed() -> BTreeMap<(String, String), Vec<String>> {
-    let mut lines = MATRIX.lines().skip_while(|it| !it.trim_start().starts_with("administrator "));
-    let roles: Vec<_> = lines.next().expect("a line of roles").split_whitespace().collect();
-    let mut agreed = BTreeMap::new();
-    for line in lines {
-        let (table, cells) = line.split_once(' ').expect("a table and its cells");
-        let cells: Vec<_> = cells.split_whitespace().collect();
-        assert_eq!(cells.len(), roles.len(), "{line}");
-        for (role, cell) in roles.iter().zip(cells) {
-            let words = cell.split('+').map(str::to_owned).collect();
-            let before = agreed.insert((table.to_owned(), (*role).to_owned()), words);
-            assert!(before.is_none(), "{table} stands in the matrix twice");
-        }
-    }
-    agreed
-}
-
 /// Records so much that each word of the matrix names some rows of a table, and not all of them.
 async fn fill(hospital: &Hospital) {
     let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
     let nurse = hospital.login("nurse").await;
     let (coder, lab) = (coder(hospital).await, hospital.login("lab").await);
-    overseers(hospital).await;
     for number in PATIENTS {
         let patient_id = patient(number);
         let identifier = json!({"patient_id": patient_id, "system": "urn:oid:1.2.36.146.595.217.0.1",
@@ -110,6 +90,8 @@ async fn fill(hospital: &Hospital) {
             let over = json!({"prescription_id": prescription_id, "reason": "not needed"});
             doctor.did("cancel-prescription", over).await;
         }
+        super::amendments::fill(&doctor, &patient_id, [&allergy_id.to_string(), &order_id, &prescription_id]).await;
+        super::disclosures::fill(hospital, &patient_id).await;
     }
     // The second record of the patient who has a login.
     let twice = patched(demo::person("Paula", "Reyes", 99), json!({"id": TWICE, "confirm_not_duplicate": true}));
@@ -137,13 +119,8 @@ async fn fill(hospital: &Hospital) {
         let body = super::waitlist::wait_for(&patient(number));
         reception.did("join-waitlist", hims_testing::patched(body, of)).await;
     }
-    // Care teams of the patients 1 and 5, and an access to the records of each in an emergency.
-    let at_the_desk = hospital.login("coder").await;
-    for (number, taken_by) in [(1, &nurse), (5, &at_the_desk)] {
-        let team = json!({"patient_id": patient(number), "user_id": user(demo::DOCTOR), "participation": "lead"});
-        doctor.did("assign-care-team-member", team).await;
-        taken_by.did("request-emergency-access", json!({"patient_id": patient(number), "reason": "collapsed"})).await;
-    }
+    super::care_teams::fill(hospital).await;
+    super::consents::fill(hospital).await;
     // Bills of the patients 1 and 5, each with a payment and an adjustment.
     let admin = hospital.login("admin").await;
     for number in [1, 5] {
@@ -197,7 +174,7 @@ async fn chart(reception: &Client, doctor: &Client, patient_id: &str) {
 }
 
 /// Creates a user with a role that the hospital defined itself. Returns the id of the user.
-async fn coder(hospital: &Hospital) -> String {
+pub(super) async fn coder(hospital: &Hospital) -> String {
     let admin = hospital.login("admin").await;
     let permissions =
         json!({"create": ["consultations", "emergency_access"], "read": ["all_patients", "clinical_records"]});
@@ -254,6 +231,13 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
         }
         "own" => about(&[1]),
         "valid" => about(&[1]) && text(row, "status") != "entered_in_error",
+        "identity" => row["table_name"] == "patients",
+        "orders" => row["table_name"] == "lab_orders",
+        "medicines" => match text(row, "table_name").as_str() {
+            "prescriptions" => !about(&[PENDING]),
+            "patient_allergies" => about(&PRESCRIBED),
+            _ => false,
+        },
         "oneself" => text(row, if table == "users" { "id" } else { "user_id" }) == reader,
         "department" => text(row, "department_id") == department(1),
         "provider" => text(row, "provider_id") == reader,
@@ -274,7 +258,7 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
                 ("result_available", false) => user(demo::DOCTOR) == reader,
                 // The lead of the care team, and the privacy officer.
                 ("emergency_access", _) => {
-                    [user(demo::DOCTOR), id_of_colleague("privacy")].contains(&reader.to_owned())
+                    [user(demo::DOCTOR), user(demo::PRIVACY_OFFICER)].contains(&reader.to_owned())
                 }
                 ("result_available", true) => {
                     text(row, "subject_patient_id") == patient(1) && user(demo::PATIENT_LOGIN) == reader
@@ -299,62 +283,87 @@ fn is_meant(word: &str, table: &str, row: &Value, reader: &str) -> bool {
     }
 }
 
+/// A user with a role, over HTTP and in SQL.
+pub(super) struct InRole {
+    pub(super) client: Client,
+    pub(super) id: String,
+    pub(super) reader: Reader,
+}
+
+/// Someone of each role.
+pub(super) async fn in_each_role(hospital: &Hospital) -> BTreeMap<&'static str, InRole> {
+    hospital.settle().await;
+    let mut all = BTreeMap::new();
+    for (role, login) in LOGINS {
+        let client = hospital.login(login).await;
+        let sql = "select id::text from hims.users where email = $1";
+        let id = sqlx::query_scalar(sql).bind(format!("{login}@demo.hims")).fetch_one(hospital.owner()).await;
+        let id: String = id.expect("a user");
+        all.insert(role, InRole { client, reader: Reader::of(hospital, &id).await, id });
+    }
+    all
+}
+
 #[tokio::test]
 async fn every_role_sees_the_rows_that_are_agreed_and_no_others() {
     // Recorded reads would add rows to the audit between two looks at it.
     let hospital = Hospital::start_with(|settings| settings.record_reads = false).await;
     fill(&hospital).await;
-    let agreed = agreed();
-    // Every table stands in the matrix.
-    let tables: BTreeSet<_> = agreed.keys().map(|it| it.0.as_str()).collect();
-    assert_same(tables, TABLES.iter().map(|it| it.name));
-    let mut clients = BTreeMap::new();
-    for (role, login) in LOGINS {
-        clients.insert(role, hospital.login(login).await);
-    }
-    let roles: BTreeSet<_> = agreed.keys().map(|it| it.1.as_str()).collect();
-    assert_same(roles.iter().copied(), clients.keys().copied());
-    assert!(system_roles().iter().all(|(_, it)| roles.contains(it.name.as_str())), "every role stands in the matrix");
-    let admin = &clients["administrator"];
-    let users = read(admin, "users").await.expect("users");
-    let id_of = |login: &str| {
-        let mut found = users.values().filter(|it| it["email"] == format!("{login}@demo.hims"));
-        text(found.next().expect("a user"), "id")
-    };
-    let readers: BTreeMap<_, _> = LOGINS.iter().map(|(role, login)| (*role, id_of(login))).collect();
-    assert_eq!(readers["nurse"], user(demo::NURSE));
-    assert_agreed(&agreed, &clients, &readers).await;
+    let agreed = part(ROWS);
+    // Every table stands in the file.
+    assert_same(agreed.lines(), TABLES.iter().map(|it| it.name));
+    assert_same(agreed.columns.iter().map(String::as_str), LOGINS.map(|it| it.0));
+    let mut people = in_each_role(&hospital).await;
+    assert_eq!(people["nurse"].id, user(demo::NURSE));
+    assert_agreed(&agreed.cells, &mut people).await;
     // Archived rows are read by the same people, and by nobody else.
     super::archive::put_everything_away(&hospital).await;
-    assert_agreed(&agreed, &clients, &readers).await;
+    let seen = assert_agreed(&agreed.cells, &mut people).await;
+    super::access_sql::assert_behind(&hospital, &mut people, &seen).await;
 }
 
-/// Fails unless each role sees the agreed rows of each table.
+/// The ids of the rows that a role reads of a table, by role and table.
+pub(super) type Seen = BTreeMap<(String, String), BTreeSet<String>>;
+
+/// Fails unless each role sees the agreed rows of each table, over HTTP and in SQL. Returns them.
 async fn assert_agreed(
-    agreed: &BTreeMap<(String, String), Vec<String>>,
-    clients: &BTreeMap<&str, Client>,
-    readers: &BTreeMap<&str, String>,
-) {
-    let admin = &clients["administrator"];
-    for ((table, role), words) in agreed {
-        let every = read(admin, table).await.expect("who reads all data reads every table");
+    agreed: &BTreeMap<(String, String), String>,
+    people: &mut BTreeMap<&'static str, InRole>,
+) -> Seen {
+    let mut all_seen = Seen::new();
+    let admin = people["administrator"].client.clone();
+    for ((table, role), cell) in agreed {
+        let every = read(&admin, table).await.expect("who reads all data reads every table");
         assert!(!every.is_empty(), "{table} has rows");
-        let seen = read(&clients[role.as_str()], table).await;
-        if words == &["-"] {
-            assert_eq!(seen.map(|it| it.len()), None, "{role} reads {table}");
-            continue;
-        }
-        let reader = &readers[role.as_str()];
-        for word in words.iter().filter(|it| !["all", "none"].contains(&it.as_str())) {
-            let meant = every.values().filter(|it| is_meant(word, table, it, reader)).count();
-            assert!((1..every.len()).contains(&meant), "{word} tells {meant} of {} rows of {table}", every.len());
-        }
-        let is_agreed = |row: &Value| words.iter().any(|it| is_meant(it, table, row, reader));
-        let expected =
-            every.iter().filter(|(_, row)| is_agreed(row)).map(|(id, _)| format!("{role} reads {table} {id}"));
-        let seen = seen.unwrap_or_else(|| panic!("{role} may not ask for {table}")).into_keys();
-        assert_same(seen.map(|id| format!("{role} reads {table} {id}")), expected);
+        let InRole { client, id: reader, reader: in_sql } = people.get_mut(role.as_str()).expect("somebody");
+        let seen = read(client, table).await.map(|it| it.into_keys().collect::<BTreeSet<_>>());
+        let found = in_sql.ids(table).await;
+        let words: Vec<_> = cell.split('+').collect();
+        let expected = if words == ["-"] {
+            assert_eq!(seen, None, "{role} reads {table}");
+            BTreeSet::new()
+        } else {
+            for word in words.iter().filter(|it| !["all", "none"].contains(*it)) {
+                let meant = every.values().filter(|it| is_meant(word, table, it, reader)).count();
+                assert!((1..every.len()).contains(&meant), "{word} tells {meant} of {} rows of {table}", every.len());
+            }
+            let is_agreed = |row: &Value| words.iter().any(|it| is_meant(it, table, row, reader));
+            let expected: BTreeSet<_> =
+                every.iter().filter(|(_, row)| is_agreed(row)).map(|(id, _)| id.clone()).collect();
+            let seen = seen.unwrap_or_else(|| panic!("{role} may not ask for {table}"));
+            assert_same(named(role, table, seen), named(role, table, expected.clone()));
+            expected
+        };
+        let in_sql = format!("{role} in SQL");
+        assert_same(named(&in_sql, table, found.clone()), named(&in_sql, table, expected));
+        all_seen.insert((role.clone(), table.clone()), found);
     }
+    all_seen
+}
+
+/// Words for rows that somebody reads.
+fn named(who: &str, table: &str, ids: BTreeSet<String>) -> impl Iterator<Item = String> {
+    ids.into_iter().map(move |id| format!("{who} reads {table} {id}"))
 }
 
 /// Whether a field with this name stands anywhere in a value.

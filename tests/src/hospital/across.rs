@@ -173,6 +173,7 @@ async fn take_leases_away(hospital: &Hospital, leaders: &mut BTreeSet<(String, U
     let sql = "update log.processes set held_until = now() - interval '1 minute'
                 where name = (select name from log.processes order by name
                               offset $1 % (select count(*) from log.processes) limit 1)
+                  and held_by is not null
                 returning name, held_by";
     for nth in 0_i64.. {
         let ended = sqlx::query_as(sql).bind(nth).fetch_all(hospital.owner()).await;
@@ -195,7 +196,9 @@ async fn two_nodes_that_take_turns_carry_out_no_command_twice_and_leave_none_out
     }
     all_done(&hospital).await;
     let processes: BTreeSet<_> = leaders.iter().map(|(process, _)| process).collect();
-    assert_eq!(leaders.len(), 2 * processes.len(), "each node led each process: {leaders:?}");
+    let led = |process: &String| leaders.iter().filter(|(it, _)| it == process).count();
+    // A third node may come and go meanwhile.
+    assert!(processes.iter().all(|it| led(it) >= 2), "each node led each process: {leaders:?}");
     let reacting = "(select distinct metadata -> 'actor' ->> 'name' from log.events
                       where metadata -> 'actor' ->> 'name' like 'process:%') as it";
     assert!(count(hospital.owner(), reacting).await >= 8);

@@ -1,8 +1,11 @@
 //! Care teams, and access in an emergency: who reads a chart for how long, and who is told.
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::demo::{self, at, patient, user};
+use super::everything::record;
+use super::reports::{file, run};
 use super::{Client, Hospital, until};
 
 /// A patient whom nobody of the nurse's department sees.
@@ -57,7 +60,6 @@ async fn a_team_has_one_lead_at_a_time() {
 async fn in_an_emergency_a_nurse_reads_a_chart_and_others_are_told_and_review_it() {
     let hospital = Hospital::start().await;
     let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
-    overseers(&hospital).await;
     let officer = hospital.login("privacy").await;
     doctor.did("record-vital-signs", json!({"patient_id": patient(STRANGER), "heart_rate": 70})).await;
     let lead = json!({"patient_id": patient(STRANGER), "user_id": user(demo::DOCTOR), "participation": "lead"});
@@ -67,6 +69,16 @@ async fn in_an_emergency_a_nurse_reads_a_chart_and_others_are_told_and_review_it
     let access = nurse.did("request-emergency-access", request.clone()).await;
     assert!(reads(&nurse).await);
     nurse.command("request-emergency-access", request).await.problem(409, "already-open");
+    // The access is on the report of what is not reviewed, which is for those who review.
+    let open = json!({"report_code": "open-emergency-accesses", "format": "json", "parameters": {}});
+    nurse.command("run-report", open.clone()).await.problem(403, "forbidden");
+    let reported = async || {
+        let execution = run(&officer, open.clone()).await;
+        let report = file(&officer, &execution).await.json();
+        let rows = report["rows"].as_array().expect("rows").clone();
+        rows.into_iter().map(|mut row| row[0].take()).collect::<Vec<_>>()
+    };
+    assert_eq!(reported().await, [json!(access)]);
     for told in [&doctor, &officer] {
         until(async || !told.items("notifications?type=emergency_access").await.is_empty()).await;
     }
@@ -82,6 +94,7 @@ async fn in_an_emergency_a_nurse_reads_a_chart_and_others_are_told_and_review_it
     nurse.get(&format!("patients/{}", patient(8))).await.problem(404, "not-found");
     nurse.command("review-emergency-access", review.clone()).await.problem(403, "forbidden");
     officer.did("review-emergency-access", review).await;
+    assert_eq!(reported().await, [] as [Value; 0]);
     let row = officer.row("emergency-accesses", &access).await;
     assert_eq!((&row["review"], &row["user_id"]), (&json!("justified"), &json!(user(demo::NURSE))));
     // Everything seen and done under the access is marked.
@@ -92,6 +105,31 @@ async fn in_an_emergency_a_nurse_reads_a_chart_and_others_are_told_and_review_it
     assert!(marked.iter().all(|it| it["user_id"] == user(demo::NURSE)), "{marked:?}");
     // The patient is told too, and nobody else sees the access.
     assert_eq!(hospital.login("reception").await.items("emergency-accesses").await, [] as [Value; 0]);
+}
+
+/// Row-level security goes by the clock of the database, which no test moves. So the access is said to have begun
+/// almost four hours ago, and the test waits for the end of its last seconds.
+#[tokio::test]
+async fn an_access_in_an_emergency_is_over_when_its_minutes_are() {
+    let hospital = Hospital::start().await;
+    let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
+    doctor.did("record-vital-signs", json!({"patient_id": patient(STRANGER), "heart_rate": 70})).await;
+    let request = json!({"patient_id": patient(STRANGER), "reason": "collapsed in the corridor", "minutes": 240});
+    let access = nurse.did("request-emergency-access", request).await;
+    assert!(reads(&nurse).await);
+    let ends_at = (hims_api::surroundings().clock)() + TimeDelta::seconds(12);
+    let began = json!({"seconded_by": user(demo::DOCTOR), "granted_at": ends_at - TimeDelta::minutes(240),
+                       "ends_at": ends_at});
+    record(&hospital, "emergency_access", &access, "seconded", began).await;
+    let recorded = hospital.node.store.current_head().await.expect("the head is read");
+    nurse.saw(recorded);
+    assert!(reads(&nurse).await, "seconds are left");
+    let waits = "select pg_sleep_until(ends_at) from hims.emergency_accesses where id = $1";
+    let id: uuid::Uuid = access.parse().expect("an id");
+    sqlx::query(waits).bind(id).fetch_one(hospital.owner()).await.expect("the row of the access");
+    assert!(!reads(&nurse).await, "the minutes are over");
+    let row = nurse.row("emergency-accesses", &access).await;
+    assert_eq!(row["review"], "open", "nobody has reviewed it: {row}");
 }
 
 #[tokio::test]
@@ -106,15 +144,10 @@ async fn nobody_takes_access_to_their_own_record_or_without_the_right() {
     reception.command("request-emergency-access", request).await.problem(403, "forbidden");
 }
 
-/// The id of a user who is created here.
-pub(super) fn id_of_colleague(login: &str) -> String {
-    hims_domain::derived("colleague", &[login]).to_string()
-}
-
 /// Creates a user with a role. Returns the id of the user.
 pub(super) async fn colleague(hospital: &Hospital, login: &str, role_id: &Value) -> String {
     let email = format!("{login}@demo.hims");
-    let user = json!({"id": id_of_colleague(login), "email": email, "first_name": "Cora", "last_name": "Der", "role_id": role_id,
+    let user = json!({"email": email, "first_name": "Cora", "last_name": "Der", "role_id": role_id,
                       "password": "to be changed"});
     let user_id = hospital.login("admin").await.did("create-user", user).await;
     let colleague = hospital.nobody().login_as(&email, "to be changed").await;
@@ -123,12 +156,15 @@ pub(super) async fn colleague(hospital: &Hospital, login: &str, role_id: &Value)
     user_id
 }
 
-/// Creates an auditor and a privacy officer, whom the demo does not have.
-pub(super) async fn overseers(hospital: &Hospital) {
-    let admin = hospital.login("admin").await;
-    for (role, login) in [("auditor", "auditor"), ("privacy_officer", "privacy")] {
-        let role_id = admin.items(&format!("user-roles?name={role}")).await[0]["id"].clone();
-        colleague(hospital, login, &role_id).await;
+/// Care teams of the patients 1 and 5, and an access to the records of each in an emergency. For
+/// [`access_matrix`](super::access_matrix).
+pub(super) async fn fill(hospital: &Hospital) {
+    let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
+    let at_the_desk = hospital.login("coder").await;
+    for (number, taken_by) in [(1, &nurse), (5, &at_the_desk)] {
+        let team = json!({"patient_id": patient(number), "user_id": user(demo::DOCTOR), "participation": "lead"});
+        doctor.did("assign-care-team-member", team).await;
+        taken_by.did("request-emergency-access", json!({"patient_id": patient(number), "reason": "collapsed"})).await;
     }
 }
 

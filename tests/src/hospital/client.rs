@@ -80,7 +80,8 @@ impl Client {
     /// this machine, so the client need not read the system's certificates.
     pub(crate) fn builder<const N: usize>(certificates: [Certificate; N]) -> ClientBuilder {
         hims_api::provide_encryption();
-        reqwest::Client::builder().tls_certs_only(certificates)
+        // A connection that was idle for longer may be closed by the server in the moment in which it is used again.
+        reqwest::Client::builder().tls_certs_only(certificates).pool_idle_timeout(Duration::from_secs(2))
     }
 
     /// Logs in as the demo user `<login>@demo.hims`.

@@ -48,6 +48,10 @@ fn every_command_explains_itself() {
         vec!["generate"],
         vec!["verify"],
         vec!["rebuild"],
+        vec!["keys"],
+        vec!["keys", "new"],
+        vec!["keys", "list"],
+        vec!["keys", "rotate"],
         vec!["backup"],
         vec!["backup", "verify"],
         vec!["restore"],
@@ -82,6 +86,7 @@ fn a_usage_that_is_none_is_2() {
         vec!["generate", "--scale", "0"],
         vec!["generate", "--scale", "many"],
         vec!["rebuild", "--as-of", "1"],
+        vec!["keys"],
         vec!["backup"],
         vec!["backup", "verify"],
         vec!["backup", "dir", "--unencrypted", "--recipient", "age1"],
@@ -311,7 +316,7 @@ async fn with_another_master_key_nothing_is_opened_and_nothing_is_made() {
     assert!(text(&output.stderr).contains("is missing"), "{output:?}");
     let users = "select count(distinct stream_id) from log.events where stream_type = 'user'";
     let users: i64 = sqlx::query_scalar(users).fetch_one(hospital.owner()).await.expect("a number");
-    assert_eq!(users, 8);
+    assert_eq!(users, 11);
 }
 
 #[test]

@@ -71,7 +71,8 @@ async fn of_sixty_four_callers_who_register_one_person_one_succeeds() {
     assert_eq!(codes(&answers), BTreeMap::from(expected));
     let registered = answers.iter().find(|it| it.status == 201).expect("one is registered").id();
     for refused in answers.iter().filter(|it| it.status != 201) {
-        assert_eq!(refused.problem(409, "possible-duplicate")["candidates"], json!([registered]));
+        let problem = refused.problem(409, "possible-duplicate");
+        assert_eq!(problem["candidates"], json!([registered]), "{problem}");
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Client, Hospital};
 use crate::support::{MailServer, scratch};
 
 /// The settings of a hospital with a mail server.
-fn with_mail(server: &MailServer) -> impl FnOnce(&mut Settings) {
+pub(super) fn with_mail(server: &MailServer) -> impl FnOnce(&mut Settings) {
     let url = format!("smtp://127.0.0.1:{}", server.port());
     move |settings| {
         settings.smtp_url = Some(url);

@@ -73,6 +73,8 @@ pub(crate) const PATIENT_LOGIN: u16 = 7;
 pub(crate) const DOCTOR: u16 = 2;
 pub(crate) const NURSE: u16 = 3;
 pub(crate) const RECEPTION: u16 = 4;
+/// The number of the privacy officer among the demo's users, for [`user`].
+pub(crate) const PRIVACY_OFFICER: u16 = 10;
 /// How many records of patients the demo has. Two of them are of one patient, who was registered twice.
 pub(crate) const RECORDS: usize = 26;
 

@@ -3,8 +3,16 @@
 use super::Hospital;
 use super::tables::{contents, count};
 
-/// What goes wrong and what emergencies bring, which a demo does not show, and teams that somebody puts together by hand.
-const EMPTY: [&str; 4] = ["care_team_assignments", "emergency_accesses", "process_failures", "projection_failures"];
+/// What goes wrong and what emergencies bring, which a demo does not show, and what people decide about single patients.
+const EMPTY: [&str; 7] = [
+    "care_team_assignments",
+    "consents",
+    "emergency_accesses",
+    "erasures",
+    "legal_holds",
+    "process_failures",
+    "projection_failures",
+];
 
 #[tokio::test]
 async fn every_table_of_the_demo_has_rows() {

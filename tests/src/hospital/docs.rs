@@ -38,3 +38,20 @@ fn every_table_stands_on_the_page_for_read_clients() {
     let missing: Vec<_> = names.filter(|name| !page.contains(name)).collect();
     assert!(missing.is_empty(), "say in docs/readers.md who sees which rows of {missing:?}");
 }
+
+#[test]
+fn every_test_that_the_page_for_inspectors_names_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("../docs/compliance.md")).expect("the page is read");
+    let named: Vec<_> = page.split('`').filter(|it| it.contains("::")).collect();
+    assert!(named.len() > 30, "{named:?}");
+    let is_there = |named: &&str| {
+        let (module, test) = named.rsplit_once("::").expect("a module and a test");
+        let folder = if module.starts_with("event_store") { root.join("src") } else { root.join("src/hospital") };
+        let path = folder.join(module.replace("::", "/"));
+        let files = [path.with_extension("rs"), path.join("mod.rs")];
+        files.iter().any(|it| std::fs::read_to_string(it).is_ok_and(|text| text.contains(&format!("fn {test}("))))
+    };
+    let missing: Vec<_> = named.into_iter().filter(|it| !is_there(it)).collect();
+    assert!(missing.is_empty(), "docs/compliance.md names tests that do not exist: {missing:?}");
+}

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::backups::until_processed;
 use super::demo::{self, busy_day, patient, person};
 use super::{Client, Hospital};
 
@@ -218,6 +219,7 @@ async fn follow(client: &Client, query: &str, last_seen: Option<i64>, to: i64) -
 async fn the_stream_tells_of_everything_once_and_in_order() {
     let hospital = Hospital::start().await;
     let (admin, reception) = (hospital.login("admin").await, hospital.login("reception").await);
+    until_processed(&hospital.nobody()).await;
     let head = hospital.node.store.current_head().await.expect("the head is read");
     assert_same_order(followed(&admin, "?after=0", None, head).await, 1..=head);
     assert_same_order(followed(&admin, "?after=3", Some(10), head).await, 11..=head);
@@ -249,14 +251,22 @@ async fn a_doctor_is_told_of_what_has_just_begun() {
     let hospital = Hospital::start().await;
     let doctor = hospital.login("doctor").await;
     let head = hospital.node.store.current_head().await.expect("the head is read");
-    let query = format!("?after={head}&patient_id={}", demo::patient(1));
-    let (told, ()) = tokio::join!(followed(&doctor, &query, None, head + 20), async {
+    let (of_patient, measured) = (demo::patient(1), "vital_signs.recorded");
+    let query = format!("/api/v1/events/stream?after={head}&patient_id={of_patient}&type={measured}");
+    let response = doctor.request(Method::GET, &query).send().await.expect("a stream");
+    let mut told = Vec::new();
+    let telling = read_events(response, |_, _, event| {
+        told.push(event["data"]["measurements"]["heart_rate"].to_string());
+        told.len() == 20
+    });
+    let (telling, ()) = tokio::join!(tokio::time::timeout(Duration::from_mins(1), telling), async {
         for heart_rate in 60..80 {
-            let taken = json!({"patient_id": demo::patient(1), "heart_rate": heart_rate});
+            let taken = json!({"patient_id": of_patient, "heart_rate": heart_rate});
             doctor.did("record-vital-signs", taken).await;
         }
     });
-    assert_same_order(told, head + 1..=head + 20);
+    telling.expect("the last event is sent within a minute");
+    assert_same_order(told, (60..80).map(|it| format!("\"{it}\"")));
 }
 
 #[tokio::test]

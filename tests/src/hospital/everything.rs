@@ -30,6 +30,12 @@ pub(crate) async fn everything(hospital: &Hospital) {
     super::billing::everything(hospital, &patient_id).await;
     super::insurance_claims::everything(hospital).await;
     super::care_teams::everything(hospital, &patient_id).await;
+    super::amendments::everything(hospital, &patient_id).await;
+    super::disclosures::fill(hospital, &patient_id).await;
+    super::password_resets::everything(hospital).await;
+    super::service_accounts::everything(hospital).await;
+    super::open_id::everything(hospital).await;
+    super::passkeys::everything(hospital).await;
     super::reads::everything(hospital).await;
     super::laboratory::everything(hospital, &patient_id).await;
     super::merging::everything(hospital).await;
@@ -38,6 +44,8 @@ pub(crate) async fn everything(hospital: &Hospital) {
     super::lab_results::everything(hospital, &patient_id).await;
     super::notifications::everything(hospital).await;
     super::reports::everything(hospital).await;
+    super::consents::everything(hospital).await;
+    super::erasure::everything_about_it(hospital).await;
     death(&hospital.login("doctor").await, &hospital.login("reception").await).await;
     failure(hospital).await;
     // These events come hours after the commands, or a minute after refusals, so they are appended directly.
@@ -59,6 +67,9 @@ pub(crate) async fn everything(hospital: &Hospital) {
     // An operator restores the log from a backup.
     let restored = json!({"incarnation": Uuid::from_u128(0xacce), "position": 1, "known": 1});
     record(hospital, "log", &Uuid::from_u128(0x106).to_string(), "restored", restored).await;
+    // An operator replaces the master key.
+    let rotated = json!({"from": Uuid::from_u128(0xa), "to": Uuid::from_u128(0xb)});
+    record(hospital, "log", &Uuid::from_u128(0x106).to_string(), "master_key_rotated", rotated).await;
     super::notifications::all_done(hospital).await;
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{OnceCell, oneshot};
 
 use super::Client;
 use super::command_line::on;
-use super::releases::{ready, until};
+use super::releases::until_shown;
 use crate::support::{TestDatabase, copy_of, database, scratch};
 
 /// The demo hospital on a database and a key of its own, served by one node in this process.
@@ -28,19 +28,24 @@ pub(crate) struct Hospital {
 impl Hospital {
     /// Starts the hospital on a copy of a database in which the demo was made once for all tests.
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts the hospital like [`start`](Self::start), with some settings changed that say nothing about the demo.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         static MADE: OnceCell<TestDatabase> = OnceCell::const_new();
         let make = async || {
-            let mut first = Self::start_with(|_| {}).await;
+            let mut first = Self::made_with(|_| {}).await;
             first.until_shown().await;
             first.node.end();
             first.database
         };
         let (database, folder) = (copy_of(MADE.get_or_init(make).await).await, scratch("hospital"));
-        Self::on(database, folder, |_| {}, false).await
+        Self::on(database, folder, change, false).await
     }
 
-    /// Makes the demo and starts the hospital, with some settings changed.
-    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+    /// Makes the demo in a hospital with some settings changed.
+    pub(crate) async fn made_with(change: impl FnOnce(&mut Settings)) -> Self {
         Self::on(database().await, scratch("hospital"), change, true).await
     }
 
@@ -79,11 +84,7 @@ impl Hospital {
 
     /// Returns when the tables show everything that is recorded; asks nothing that is recorded itself.
     pub(crate) async fn until_shown(&self) {
-        until(async || {
-            let told = ready(&self.nobody()).await.json();
-            told["read_position"].is_i64() && told["read_position"] == told["head_position"]
-        })
-        .await;
+        until_shown(&self.nobody()).await;
     }
 
     /// Starts another node on the same database.

@@ -122,7 +122,8 @@ async fn a_text_message_is_signed_and_says_nothing_of_the_notification() {
     assert_eq!(got.len(), 1);
     assert_eq!(got[0].header("idempotency-key"), row["id"].as_str().expect("an id"));
     let told = got[0].body();
-    assert_eq!((&told["channel"], &told["to"], &told["id"]), (&json!("sms"), &row["address"], &row["id"]));
+    let patient = reception.row("patients", &patient_id).await;
+    assert_eq!((&told["channel"], &told["to"], &told["id"]), (&json!("sms"), &patient["phone_primary"], &row["id"]));
     let text = told["text"].as_str().expect("a text");
     assert!(text.starts_with("Hill Hospital: ") && text.contains("Nachricht"), "{text}");
     assert!(!got[0].body.to_lowercase().contains("planted"), "{}", got[0].body);

@@ -71,7 +71,7 @@ impl Process for Taking {
 
 /// The executor of one node, on connections of its own.
 async fn executor(options: &PgConnectOptions) -> Option<(Arc<Executor>, Arc<PgEventStore>)> {
-    let key = MasterKey::try_new(&[7; 32]).expect("a key");
+    let key = MasterKey::new(&[7; 32]);
     let connecting = PgEventStore::connect(pool_as("hims_writer", options), key, upcasters(), PgOptions::default());
     let log = Arc::new(connecting.await.ok()?);
     let clock = Arc::clone(&log);

@@ -147,7 +147,7 @@ async fn a_phone_number_is_read_as_the_countries_number_or_refused() {
 
 #[tokio::test]
 async fn the_region_of_phone_numbers_is_a_setting() {
-    let hospital = Hospital::start_with(|it| it.phone_region = "NL".parse().expect("a region")).await;
+    let hospital = Hospital::made_with(|it| it.phone_region = "NL".parse().expect("a region")).await;
     let reception = hospital.login("reception").await;
     let id = reception.did("register-patient", but(1, json!({"phone_primary": "06 48 35 26 38"}))).await;
     assert_eq!(reception.row("patients", &id).await["phone_primary"], "+31648352638");

@@ -58,6 +58,8 @@ async fn a_parameter_that_cannot_be_used_is_400() {
         ("appointments?status=scheduled&status=confirmed", "/status"),
         ("patients?ssn=123-45-0001", "/ssn"),
         ("patients/not-a-uuid", "/id"),
+        ("patients?q=%ff", "/q"),
+        ("patients?q=%ed%a0%80", "/q"),
         ("events?limit=5001", "/limit"),
         ("events/stream?before=1", "/before"),
         ("events/stream?after=x", "/after"),
@@ -86,8 +88,10 @@ async fn a_parameter_that_cannot_be_used_is_400() {
     }
     admin.get("streams/patient/x").await.problem_at(400, "invalid-parameter", "/id");
     admin.get("streams/patient/?version=x").await.problem(404, "not-found");
-    let request = admin.request(Method::GET, "/api/v1/patients").header("hims-min-position", "x");
-    admin.send(request).await.problem_at(400, "invalid-parameter", "/Hims-Min-Position");
+    for position in ["x", "-1"] {
+        let request = admin.request(Method::GET, "/api/v1/patients").header("hims-min-position", position);
+        admin.send(request).await.problem_at(400, "invalid-parameter", "/Hims-Min-Position");
+    }
     let command = admin.post("register-patient", &person("A", "B", 1));
     admin.send(command.header("if-match", "\"x\"")).await.problem_at(400, "invalid-parameter", "/If-Match");
     let command = admin.post("register-patient", &person("A", "B", 1));
@@ -286,6 +290,7 @@ async fn a_method_that_a_route_does_not_take_is_405() {
         (Method::PATCH, "/api/v1/sessions/current", "GET, DELETE"),
         (Method::POST, "/metrics", "GET, HEAD"),
         (Method::POST, "/docs/", "GET"),
+        (Method::from_bytes(b"QUERY").expect("a method"), "/api/v1/patients", "GET, HEAD"),
     ] {
         let answer = admin.send(admin.request(method, path)).await;
         answer.problem(405, "method-not-allowed");

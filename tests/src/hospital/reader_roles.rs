@@ -85,7 +85,7 @@ async fn the_reading_role_changes_nothing() {
     for (table, column) in SECRETS {
         assert_eq!(refused(&readers, format!("select {column} from hims.{table}")).await, "42501", "{table}.{column}");
     }
-    for table in ["events", "unique_claims", "subject_keys", "receipts", "snapshots", "report_files"] {
+    for table in ["events", "unique_claims", "subject_keys", "master_keys", "receipts", "snapshots", "report_files"] {
         assert_eq!(refused(&readers, format!("select * from log.{table}")).await, "42501", "log.{table}");
     }
 }

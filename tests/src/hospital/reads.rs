@@ -1,6 +1,7 @@
 //! Every read is an event that was recorded before the answer left, and a patient is told who saw what.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use hims_commands::Executor;
@@ -11,8 +12,10 @@ use serde_json::{Value, json};
 
 use super::demo::{self, patient, user};
 use super::merging::merge;
-use super::{Client, Hospital};
-use crate::support::until;
+use super::reports::{file, run, schedule_of_the_visits};
+use super::tables::count;
+use super::{Client, Hospital, Process, until};
+use crate::support::scratch;
 
 /// The number of the demo's administrator.
 const ADMIN: u16 = 1;
@@ -33,7 +36,9 @@ async fn last_read(hospital: &Hospital) -> Value {
 fn named(table: &str, rows: &[Value]) -> BTreeSet<String> {
     let columns = if table == "patients" { &["id"][..] } else { &["patient_id", "subject_patient_id", "duplicate_id"] };
     let ids = rows.iter().flat_map(|row| columns.iter().filter_map(|column| row[*column].as_str()));
-    ids.map(str::to_owned).collect()
+    let used_on = rows.iter().filter(|row| row["reference_type"] == "patient");
+    let ids = ids.chain(used_on.filter_map(|row| row["reference_id"].as_str())).map(str::to_owned);
+    ids.chain(rows.iter().flat_map(|row| texts(&row["patients_shown"]))).collect()
 }
 
 fn texts(list: &Value) -> BTreeSet<String> {
@@ -67,6 +72,27 @@ async fn every_answer_is_an_event_that_names_all_patients_whom_it_shows() {
         }
         assert_eq!(recorded(&hospital, "access.read").await.len() - before, expected, "{}", table.name);
     }
+}
+
+#[tokio::test]
+async fn the_file_of_a_report_is_read_with_the_patients_of_its_rows() {
+    let hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    let made = run(&doctor, schedule_of_the_visits("json")).await;
+    assert_eq!(file(&doctor, &made).await.status, 200);
+    let read = last_read(&hospital).await;
+    assert_eq!((&read["data"]["source"], &read["data"]["record_id"]), (&json!("report_files"), &made["id"]));
+    assert_eq!(read["data"]["rows"], made["row_count"]);
+    let day = json!(demo::local_day(1));
+    let mut visits = doctor.items("appointments?limit=500").await;
+    visits.retain(|it| it["scheduled_date"] == day && it["status"] != "cancelled");
+    assert_same(texts(&read["data"]["patients"]), named("appointments", &visits));
+    // The patient whom a report was asked for counts too, also where no row is about them.
+    let privacy = hospital.login("privacy").await;
+    let asked = json!({"report_code": "disclosures", "parameters": {"patient": patient(2)}, "format": "csv"});
+    let made = run(&privacy, asked).await;
+    assert_eq!(file(&privacy, &made).await.status, 200);
+    assert_eq!(texts(&last_read(&hospital).await["data"]["patients"]), BTreeSet::from([patient(2)]));
 }
 
 #[tokio::test]
@@ -233,20 +259,31 @@ async fn a_patient_is_told_who_saw_and_changed_what() {
     assert_same(both.map(|it| it["position"].clone().to_string()), all.iter().map(|it| it["position"].to_string()));
 }
 
+/// The program as a server on the database of a hospital, with or without the record of reads.
+fn server(hospital: &Hospital, data_dir: &Path, record_reads: bool) -> Process {
+    let key = hospital.settings.master_key_file.as_deref().expect("a key file");
+    Process::start_with(data_dir, &[], |command| {
+        command.env("DATABASE_URL", hospital.settings.database_url.as_deref().expect("a URL"));
+        command.env("HIMS_MASTER_KEY_FILE", key).env("HIMS_RECORD_READS", record_reads.to_string());
+    })
+}
+
 #[tokio::test]
 async fn turning_the_record_of_reads_off_and_on_is_an_event() {
-    let hospital = Hospital::start_with(|settings| settings.record_reads = false).await;
-    let executor = Executor::new(Arc::clone(&hospital.node.store), hims_api::surroundings());
-    for is_on in [false, false, true, true] {
-        executor.record_whether_reads_are_recorded(is_on).await.expect("recorded");
+    let (mut hospital, folder) = (Hospital::start().await, scratch("server"));
+    hospital.node.end();
+    let audited = "hims.audit_logs where action = 'access.read_recording_changed'";
+    // Each start with what was said so far of whether reads are recorded, and with how many reads were recorded.
+    let starts = [(false, &[false][..], 0), (false, &[false], 0), (true, &[false, true], 1), (true, &[false, true], 2)];
+    for (record_reads, said, reads) in starts {
+        let server = server(&hospital, folder.path(), record_reads);
+        let changes = recorded(&hospital, "access.read_recording_changed").await;
+        assert_eq!(changes.iter().map(|it| it["data"]["is_on"].clone()).collect::<Value>(), json!(said));
+        assert!(changes.iter().all(|it| it["metadata"]["actor"]["type"] == "system"), "{changes:?}");
+        server.nobody.login("doctor").await.row("patients", &patient(2)).await;
+        assert_eq!(recorded(&hospital, "access.read").await.len(), reads, "recorded: {record_reads}");
+        until(async || count(hospital.owner(), audited).await == i64::try_from(said.len()).expect("few")).await;
     }
-    let changes = recorded(&hospital, "access.read_recording_changed").await;
-    let said: Vec<_> = changes.iter().map(|it| it["data"]["is_on"].clone()).collect();
-    assert_eq!(said, [json!(false), json!(true)]);
-    hospital.login("doctor").await.row("patients", &patient(2)).await;
-    assert_eq!(recorded(&hospital, "access.read").await, [] as [Value; 0]);
-    let mut owner = hospital.owner().acquire().await.expect("a connection");
-    until(&mut owner, "select count(*) = 2 from hims.audit_logs where action = 'access.read_recording_changed'").await;
 }
 
 /// Reads, is refused, and turns the record of reads off and on again.

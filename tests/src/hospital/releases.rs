@@ -88,6 +88,15 @@ pub(super) async fn assert_unfit(client: &Client, reason: &str) -> Value {
     told
 }
 
+/// Returns when the tables show everything that is recorded; asks nothing that is recorded itself.
+pub(super) async fn until_shown(nobody: &Client) {
+    until(async || {
+        let told = ready(nobody).await.json();
+        told["read_position"].is_i64() && told["read_position"] == told["head_position"]
+    })
+    .await;
+}
+
 /// Asks again and again until the condition holds. Others run between two questions, also where a question waits for
 /// nobody.
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {

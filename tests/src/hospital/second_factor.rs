@@ -195,6 +195,80 @@ async fn wrong_codes_are_guesses_and_a_missing_code_is_none() {
 }
 
 #[tokio::test]
+async fn wrong_codes_of_a_removal_count_towards_the_twenty() {
+    let hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    let told = secure(&doctor).await;
+    let own = |code: &str| json!({"user_id": user(DOCTOR), "reason": "a new telephone", "code": code});
+    for _ in 0..20 {
+        doctor.command("remove-second-factor", own("123")).await.problem(422, "wrong-code");
+    }
+    // A code of the device is not right any more, wherever it is given; a recovery code is.
+    doctor.command("remove-second-factor", own(&told.next_code)).await.problem(422, "wrong-code");
+    let nobody = hospital.nobody();
+    log_in(&nobody, "doctor", PASSWORD, Some(&told.next_code)).await.problem(401, "second-factor-locked");
+    doctor.did("remove-second-factor", own(&told.recovery_codes[0])).await;
+}
+
+#[tokio::test]
+async fn who_logs_in_with_the_last_recovery_code_replaces_the_lost_device() {
+    let hospital = Hospital::start().await;
+    let told = secure(&hospital.login("doctor").await).await;
+    let nobody = hospital.nobody();
+    let mut tokens = Vec::new();
+    for code in &told.recovery_codes {
+        let session = log_in(&nobody, "doctor", PASSWORD, Some(code)).await.done();
+        tokens.push(session["token"].as_str().expect("a token").to_owned());
+    }
+    let own = json!({"user_id": user(DOCTOR), "reason": "the telephone is lost"});
+    let [earlier, last] = [&tokens[0], &tokens[9]].map(|token| nobody.with_token(token));
+    earlier.command("remove-second-factor", own.clone()).await.problem(422, "code-missing");
+    last.did("remove-second-factor", own).await;
+    let renewed = secure(&last).await;
+    log_in(&nobody, "doctor", PASSWORD, Some(&renewed.next_code)).await.done();
+}
+
+#[tokio::test]
+async fn a_wrong_code_is_recorded_with_what_it_was_given_for() {
+    let hospital = Hospital::start().await;
+    let (doctor, admin) = (hospital.login("doctor").await, hospital.login("admin").await);
+    secure(&doctor).await;
+    log_in(&hospital.nobody(), "doctor", PASSWORD, Some("123")).await.problem(401, "wrong-code");
+    let confirm = json!({"password": PASSWORD, "code": "123"});
+    post(&doctor, "sessions/current/confirm", confirm).await.problem(422, "wrong-code");
+    hospital.settle().await;
+    let failed = admin.items("events?type=access.login_failed&limit=5000").await;
+    let commands: Vec<_> = failed.iter().filter(|it| it["data"]["code"] == "wrong-code").collect();
+    let commands: Vec<_> = commands.iter().map(|it| it["data"]["command"].as_str().expect("a name")).collect();
+    assert_eq!(commands, ["start-session", "confirm-identity"]);
+}
+
+#[tokio::test]
+async fn refusals_of_the_routes_of_sessions_count_as_those_of_commands_do() {
+    let hospital = Hospital::start_with(|settings| {
+        settings.refusals_per_minute = 3;
+        settings.second_factor_roles = vec!["nurse".to_owned()];
+    })
+    .await;
+    let wrong = || json!({"current_password": "a wrong password"});
+    let doctor = hospital.login("doctor").await;
+    for _ in 0..2 {
+        post(&doctor, "sessions/current/second-factor", wrong()).await.problem(422, "wrong-password");
+    }
+    let proof = json!({"password": "a wrong password"});
+    post(&doctor, "sessions/current/confirm", proof.clone()).await.problem(422, "wrong-password");
+    post(&doctor, "sessions/current/confirm", proof).await.problem(429, "too-many-requests");
+    let ticket = || json!({"stream": "events"});
+    post(&doctor, "stream-tickets", ticket()).await.problem(429, "too-many-requests");
+    let nurse = hospital.login("nurse").await;
+    for _ in 0..3 {
+        post(&nurse, "stream-tickets", ticket()).await.problem(403, "second-factor-required");
+    }
+    post(&nurse, "stream-tickets", ticket()).await.problem(429, "too-many-requests");
+    post(&nurse, "sessions/current/second-factor", wrong()).await.problem(429, "too-many-requests");
+}
+
+#[tokio::test]
 async fn what_was_told_once_is_told_nobody_again() {
     let hospital = Hospital::start().await;
     let doctor = hospital.login("doctor").await;

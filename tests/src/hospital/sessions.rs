@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,8 +10,9 @@ use serde_json::{Value, json};
 use super::demo::{DOCTOR, NURSE, PASSWORD, RECEPTION, patient, user};
 use super::everything::record;
 use super::problems::role;
+use super::reports::{run, schedule_of_the_visits};
 use super::second_factor::{post, secure};
-use super::{Client, Hospital};
+use super::{Answer, Client, Hospital};
 
 async fn id_of(client: &Client) -> String {
     client.get("sessions/current").await.done()["session_id"].as_str().expect("an id").to_owned()
@@ -89,8 +91,52 @@ async fn a_session_that_is_ended_is_over_at_every_node_and_on_its_event_streams(
     there.get("departments").await.problem(401, "unauthenticated");
 }
 
+/// The codes of the recorded failures of a command that needs a proof of who somebody is.
+pub(super) async fn failures_of(admin: &Client, command: &str) -> Vec<Value> {
+    let failed = admin.items("events?type=access.login_failed&limit=5000").await;
+    failed.iter().filter(|it| it["data"]["command"] == command).map(|it| it["data"]["code"].clone()).collect()
+}
+
+/// Reads as a program that asks by itself, such as a screen that refreshes itself.
+async fn in_background(client: &Client, path: &str) -> Answer {
+    let request = client.request(Method::GET, &format!("/api/v1/{path}"));
+    client.send(request.header("Hims-Background", "true")).await
+}
+
+#[tokio::test]
+async fn a_request_in_the_background_prolongs_no_session() {
+    let hospital = Hospital::start().await;
+    let (doctor, admin) = (hospital.login("doctor").await, hospital.login("admin").await);
+    let session = id_of(&doctor).await;
+    let idle_end = async || -> DateTime<Utc> {
+        hospital.settle().await;
+        let row = admin.row("user-sessions", &session).await;
+        row["idle_expires_at"].as_str().expect("a time").parse().expect("a time")
+    };
+    let now = (hims_api::surroundings().clock)().trunc_subsecs(0);
+    let left = async |minutes| {
+        let renewed = json!({"idle_expires_at": now + TimeDelta::minutes(minutes)});
+        record(&hospital, "session", &session, "renewed", renewed).await;
+    };
+    // Of the half hour without a request, ten minutes are left. The other node has not met the session before.
+    left(10).await;
+    let other = hospital.another_node().await;
+    let there = doctor.at(&other.base);
+    for path in ["patients?limit=3", "departments", "notifications?limit=3"] {
+        in_background(&there, path).await.done();
+    }
+    assert_eq!(idle_end().await, now + TimeDelta::minutes(10));
+    there.get("patients?limit=3").await.done();
+    let prolonged = idle_end().await;
+    assert!(prolonged >= now + TimeDelta::minutes(30), "{prolonged} is not half an hour after {now}");
+    // Once the time is over, no request brings the session back.
+    left(-1).await;
+    there.get_until("departments", 401).await.problem(401, "unauthenticated");
+    in_background(&there, "departments").await.problem(401, "unauthenticated");
+}
+
 /// Lets the proof of who a client is be too old.
-async fn let_time_pass(hospital: &Hospital, client: &Client) {
+pub(super) async fn let_time_pass(hospital: &Hospital, client: &Client) {
     let passed = json!({"identity_confirmed_until": "2026-01-01T00:00:00Z"});
     record(hospital, "session", &id_of(client).await, "identity_confirmed", passed).await;
 }
@@ -103,12 +149,21 @@ async fn what_only_the_right_person_may_do_needs_a_proof_of_who_asks() {
     let needing: Vec<_> = needing.map(|it| it["name"].as_str().expect("a name").to_owned()).collect();
     let expected = [
         "change-role-permissions",
+        "change-service-account-scopes",
         "change-user-role",
+        "confirm-erasure",
+        "create-service-account",
         "create-user",
         "define-role",
+        "erase-patient",
+        "erase-user",
+        "link-user-identity",
         "merge-patients",
+        "remove-passkey",
         "remove-second-factor",
         "reset-password",
+        "start-password-reset",
+        "unlink-user-identity",
         "unmerge-patients",
     ];
     assert_eq!(needing, expected);
@@ -127,6 +182,29 @@ async fn what_only_the_right_person_may_do_needs_a_proof_of_who_asks() {
     // Other commands need no proof.
     let_time_pass(&hospital, &admin).await;
     admin.did("change-user-profile", json!({"user_id": user(NURSE), "last_name": "Luna"})).await;
+}
+
+#[tokio::test]
+async fn exports_need_a_proof_of_who_asks() {
+    let hospital = Hospital::start().await;
+    let admin = hospital.login("admin").await;
+    let made = run(&admin, schedule_of_the_visits("csv")).await;
+    let file = format!("report-executions/{}/file", made["id"].as_str().expect("an id"));
+    let exports = [file.as_str(), "events?raw=true&limit=1"];
+    for export in exports {
+        assert_eq!(admin.get(export).await.status, 200, "{export}");
+    }
+    let_time_pass(&hospital, &admin).await;
+    for export in exports {
+        admin.get(export).await.problem(403, "confirm-identity");
+    }
+    // One stream, or what the caller may read of the log, is no export.
+    admin.get("events?limit=1").await.done();
+    admin.get(&format!("events?raw=true&stream_id={}", user(NURSE))).await.done();
+    post(&admin, "sessions/current/confirm", json!({ "password": PASSWORD })).await.done();
+    for export in exports {
+        assert_eq!(admin.get(export).await.status, 200, "{export}");
+    }
 }
 
 #[tokio::test]

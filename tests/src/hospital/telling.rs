@@ -36,6 +36,19 @@ async fn blind_named(name: &str, hospital: &Hospital) -> Client {
     hospital.login(name).await
 }
 
+/// A consent that was withdrawn, an erasure that was declined, and a legal hold that was released.
+async fn privacy(doctor: &Client, admin: &Client) -> [String; 3] {
+    let consent = json!({"patient_id": patient(6), "scope": "research", "provision": "permit"});
+    let consent = doctor.did("record-consent", consent).await;
+    doctor.did("withdraw-consent", json!({"consent_id": consent})).await;
+    let erasure = admin.did("erase-patient", super::erasure::ask(&patient(6))).await;
+    admin.did("decline-erasure", json!({"erasure_id": erasure, "reason": "must be kept"})).await;
+    let hold = json!({"patient_id": patient(6), "reason": "sues the hospital"});
+    let hold = admin.did("place-legal-hold", hold).await;
+    admin.did("release-legal-hold", json!({"legal_hold_id": hold, "reason": "settled"})).await;
+    [consent, erasure, hold]
+}
+
 /// A record of each type that not everybody reads, at the end of its life where it has one.
 async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
@@ -97,9 +110,15 @@ async fn records(hospital: &Hospital) -> BTreeMap<&'static str, String> {
     nurse.did("end-emergency-access", json!({"emergency_access_id": taken})).await;
     let reviewed = json!({"emergency_access_id": taken, "finding": "justified"});
     admin.did("review-emergency-access", reviewed).await;
+    let [consent, erasure, hold] = privacy(&doctor, &admin).await;
     BTreeMap::from([
+        ("consent", consent),
+        ("erasure", erasure),
+        ("legal_hold", hold),
         ("care_team_assignment", member),
         ("emergency_access", taken),
+        ("amendment_request", super::amendments::withdrawn(hospital, &patient(8)).await),
+        ("disclosure", super::disclosures::mistaken(hospital, &patient(8)).await),
         ("patient", patient_id),
         ("appointment", booked),
         ("consultation", visit),
@@ -158,7 +177,7 @@ fn value(shape: &Shape, records: &BTreeMap<&'static str, String>) -> Value {
         Shape::Secret { .. } => json!("a horse eats no batteries"),
         Shape::OneOf { codes, .. } => json!(codes[0]),
         Shape::List(of) => json!([value(of, records)]),
-        Shape::Map(_) => json!({}),
+        Shape::Map(_) | Shape::Json => json!({}),
         Shape::Optional(of) => value(of, records),
         Shape::Object(_) | Shape::Patch(_) => needed(shape, records),
     }

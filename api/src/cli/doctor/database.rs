@@ -1,7 +1,7 @@
 //! The database: its version, roles, owners, grants, extensions, durability, time limits and clock.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use hims_event_store::{MasterKey, PgEventStore, StoreError, VaultError};
+use hims_event_store::{MasterKeys, PgEventStore, StoreError, VaultError};
 use hims_projections::{Standing, migrations};
 use sqlx::{PgPool, Row as _};
 
@@ -11,7 +11,7 @@ use super::Findings;
 const CONNECTIONS: i32 = 40;
 
 /// Checks the database with the server's login.
-pub(super) async fn examine(pool: &PgPool, key: Option<MasterKey>, found: &mut Findings) -> Result<(), sqlx::Error> {
+pub(super) async fn examine(pool: &PgPool, keys: Option<MasterKeys>, found: &mut Findings) -> Result<(), sqlx::Error> {
     settings(pool, found).await?;
     clock(pool, found).await?;
     login(pool, found).await?;
@@ -26,16 +26,38 @@ pub(super) async fn examine(pool: &PgPool, key: Option<MasterKey>, found: &mut F
     owners(pool, found).await?;
     grants(pool, found).await?;
     tables(pool, found).await?;
-    if let Some(key) = key {
-        match PgEventStore::prove_key(pool.clone(), key).await {
-            Ok(()) => found.fine("keys: the master key opens the keys of this hospital's people"),
-            Err(StoreError::Vault(VaultError::Forged)) => {
-                found.fault("keys: the master key belongs to another hospital: restore the key file of this hospital");
-            }
-            Err(error) => found.fault(format!("keys: {error}")),
-        }
+    if let Some(keys) = keys {
+        master_keys(pool, &keys, found).await;
     }
     Ok(())
+}
+
+/// Whether the master keys of this program open the keys of people, and whether a rotation was left in the middle.
+async fn master_keys(pool: &PgPool, keys: &MasterKeys, found: &mut Findings) {
+    match PgEventStore::prove_keys(pool.clone(), keys).await {
+        Ok(()) => found.fine("keys: the master key opens the keys of this hospital's people"),
+        Err(StoreError::Vault(VaultError::OtherMasterKey(id))) => {
+            return found.fault(format!(
+                "keys: the master key belongs to another hospital: restore the master key {id} of this hospital"
+            ));
+        }
+        Err(error) => return found.fault(format!("keys: {error}")),
+    }
+    match hims_event_store::master_keys(pool).await {
+        Ok(used) if used.len() > 1 => {
+            found.advice(
+                "keys: a new master key has taken the place of a former one only in part: run `hims keys rotate`",
+            );
+        }
+        Ok(used) if used.iter().any(|it| it.id != keys.newest().id()) => {
+            found.advice("keys: there is a newer master key, which wraps nothing yet: run `hims keys rotate`");
+        }
+        Ok(_) if keys.ids().count() > 1 => {
+            found.advice("keys: only the newest master key is used: take the former ones out, and keep them apart");
+        }
+        Ok(_) => {}
+        Err(error) => found.fault(format!("keys: {error}")),
+    }
 }
 
 /// Settings of the server on which it depends whether an answered command survives a crash.

@@ -3,6 +3,7 @@
 
 mod backups;
 mod database;
+mod erasures;
 mod machine;
 mod months;
 mod telemetry;
@@ -18,7 +19,7 @@ use super::{Failure, say};
 use crate::cache::{connect_to_redis, redis_client};
 use crate::connections::Primary;
 use crate::database::Database;
-use crate::hospital::key_of;
+use crate::keys::keys_of;
 use crate::readers::position_of_replica;
 use crate::wire::Tls;
 use crate::{Purpose, Settings};
@@ -130,10 +131,10 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
     configuration(settings, &mut found);
     machine::disk(settings, &mut found);
     telemetry::receiver(settings, &mut found).await;
-    let key = match key_of(settings, Purpose::Inspect) {
-        Ok((key, file)) => {
-            found.fine(format!("keys: {} holds a master key, which only its owner can read", file.display()));
-            Some(key)
+    let keys = match keys_of(settings, Purpose::Inspect).await {
+        Ok((keys, source)) => {
+            found.fine(format!("keys: there is a master key in {source}"));
+            Some(keys)
         }
         Err(error) => {
             found.fault(format!("keys: {error}"));
@@ -150,7 +151,7 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
                 found.fine(format!("database: while the server runs, reach it with `psql -h {folder} -U hims hims`"));
             }
             let pool = opened.owner();
-            if let Err(error) = within(LOOK, database::examine(&pool, key, &mut found)).await {
+            if let Err(error) = within(LOOK, database::examine(&pool, keys, &mut found)).await {
                 found.fault(format!("database: it does not answer: {error}"));
             }
             let looked = async { months::months(&mut *pool.acquire().await?, &mut found).await };
@@ -161,6 +162,10 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
                 async { backups::backups(&mut *pool.acquire().await?, settings.backup_hours, &mut found).await };
             if let Err(error) = within(LOOK, looked).await {
                 found.fault(format!("backup: nothing is known of backups: {error}"));
+            }
+            let looked = async { erasures::erasures(&mut *pool.acquire().await?, &mut found).await };
+            if let Err(error) = within(LOOK, looked).await {
+                found.fault(format!("erasures: nothing is known of what waits for `hims scrub`: {error}"));
             }
             pool.close().await;
             servers(opened.primary(), &mut found).await;

@@ -11,7 +11,7 @@ use crate::routes::parameters::Parameters;
 #[derive(Debug)]
 pub(super) struct Filters {
     pub(super) after: Option<Position>,
-    stream_id: Option<Uuid>,
+    pub(super) stream_id: Option<Uuid>,
     stream_type: Option<String>,
     event_type: Option<String>,
     pub(super) patient_id: Option<Uuid>,

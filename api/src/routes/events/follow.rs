@@ -13,6 +13,7 @@ use super::{authorise, read_as};
 use crate::Hospital;
 use crate::feed::Fed;
 use crate::problem::Problem;
+use crate::routes::access::Reading;
 use crate::routes::caller::LoggedIn;
 use crate::routes::evenly::evenly;
 use crate::routes::following::{self, Followed};
@@ -78,7 +79,8 @@ impl Followed for Filtered {
         let make = async || {
             self.authorise(hospital, logged_in).await?;
             let events = events.iter().map(|it| it.event.clone()).collect();
-            let read = read_as(hospital, logged_in, events).await?;
+            let open = Reading::new(hospital, logged_in).open_events(events).await?;
+            let read = read_as(hospital, logged_in, open).await?;
             let frame = |it: &Value| {
                 format!("id: {}\nevent: {}\ndata: {it}\n\n", it["position"], it["type"].as_str().unwrap_or_default())
             };

@@ -51,6 +51,10 @@ async fn page(
     parameters.none_left()?;
     incarnation.check_place((hospital, request), filters.after).await?;
     authorise(hospital, logged_in, filters.patient_id, is_raw).await?;
+    if is_raw && filters.stream_id.is_none() {
+        // The stored texts of the whole log are an export.
+        hospital.executor.require_identity(&logged_in.caller).await?;
+    }
     let by_audit = filters.patient_id.is_some() || filters.actor_id.is_some();
     Freshness::parse(request)?.wait(hospital).await?;
     // The position is read before the events, so that a client who continues from the position misses no event.
@@ -59,8 +63,9 @@ async fn page(
         None => *hospital.store.head().borrow(),
     };
     let events = search(hospital, &filters, limit).await?;
-    let shown = Shown::of_events(&events);
     let next = events.last().filter(|_| i64::try_from(events.len()) == Ok(limit)).map(|it| it.position);
+    let events = Reading::new(hospital, logged_in).open_events(events).await?;
+    let shown = Shown::of_events(&events);
     let items = match is_raw {
         true => events.iter().map(raw).collect(),
         false => read_as(hospital, logged_in, events).await?,
@@ -114,9 +119,9 @@ async fn search(hospital: &Hospital, wanted: &Filters, limit: i64) -> Result<Vec
     Ok(found)
 }
 
-/// Events as the caller may read them. Personal values are opened if the caller may read the row that belongs to the
-/// stream. Otherwise an auditor receives the event as it is stored, with sealed values, and any other caller does not
-/// receive the event.
+/// Events that are open to the caller, as the caller may read them. Personal values are opened if the caller may read the
+/// row that belongs to the stream. Otherwise an auditor receives the event as it is stored, with sealed values, and any
+/// other caller does not receive the event.
 async fn read_as(hospital: &Hospital, logged_in: &LoggedIn, events: Vec<Recorded>) -> Result<Vec<Value>, Problem> {
     let mut reading = Reading::new(hospital, logged_in);
     reading.look_up(&events).await?;

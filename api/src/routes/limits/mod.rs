@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hims_commands::{Allowances, Share};
+use hims_commands::{Allowances, Caller, Failure, Share};
 use sqlx::types::ipnetwork::IpNetwork;
 use uuid::Uuid;
 
@@ -27,6 +27,8 @@ use crate::problem::Problem;
 pub(crate) struct Limits {
     /// How fast passwords may be guessed.
     pub(crate) guesses: Guesses,
+    /// How fast new passwords may be asked for, counted apart from logins.
+    pub(crate) resets: Guesses,
     /// How many commands of a user may be refused, since each refusal is an event and stays in the log for good.
     pub(crate) refusals: Limit<Uuid>,
     /// How many event streams a session may have open.
@@ -41,6 +43,7 @@ impl Limits {
         let streams = settings.streams_per_session;
         Self {
             guesses: Guesses::new(settings.free_wrong_passwords),
+            resets: Guesses::new(settings.free_wrong_passwords),
             refusals: Limit {
                 name: "refusals",
                 detail: "too many commands of this user were refused; wait as long as Retry-After says".to_owned(),
@@ -53,6 +56,22 @@ impl Limits {
             },
             load: Load::new(settings),
         }
+    }
+
+    /// Carries out what a caller asked for, unless too many commands of the caller were refused. A refusal counts.
+    pub(crate) async fn counting<T>(
+        &self,
+        caller: Caller,
+        now: DateTime<Utc>,
+        attempt: impl AsyncFnOnce(Caller) -> Result<T, Failure>,
+    ) -> Result<T, Problem> {
+        let user = caller.whose_share();
+        self.refusals.check(user, now)?;
+        let done = attempt(caller).await;
+        if let Err(Failure::Refused(_)) = &done {
+            self.refusals.spend(user, now);
+        }
+        done.map_err(|failure| Problem::of_command(failure, false))
     }
 }
 

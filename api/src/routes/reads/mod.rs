@@ -115,6 +115,11 @@ impl Shown {
         Self { patients: BTreeSet::from([patient_id]), rows }
     }
 
+    /// So many entries about these patients.
+    pub(super) fn of_patients(patients: impl IntoIterator<Item = Uuid>, rows: usize) -> Self {
+        Self { patients: patients.into_iter().map(PatientId).collect(), rows }
+    }
+
     /// What events show.
     pub(super) fn of_events<'e>(events: impl IntoIterator<Item = &'e Recorded>) -> Self {
         Self::of_concerned(events.into_iter().map(Concerned::of))

@@ -5,8 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hims_domain::user::User;
 use hims_domain::values::Text;
-use hims_domain::{Aggregate as _, Personal, SessionId, access, described};
+use hims_domain::{Aggregate as _, Personal, SessionId, UserId, access, described};
 
+use super::opening::at_login;
 use super::{Login, LoginFailure, OneTimeCode, second_factor};
 use crate::access::password;
 use crate::session::ConfirmIdentity;
@@ -26,6 +27,19 @@ described! {
 }
 
 impl Login {
+    /// Records that somebody failed to prove who they are.
+    pub(super) async fn record_failure(
+        &self,
+        command: &'static str,
+        user_id: Option<UserId>,
+        code: &'static str,
+        caller: Caller,
+    ) {
+        let (command_name, code) = (command.to_owned(), code.to_owned());
+        let failed = access::Event::LoginFailed { command: command_name, user_id, code };
+        self.executor.record_attempt(command, &Request::of(caller), &failed, None, None).await;
+    }
+
     /// Proves again who a caller is. Returns until when that is a proof.
     ///
     /// # Errors
@@ -36,12 +50,11 @@ impl Login {
         let user = self.executor.load::<User>(id.0, true).await?.state.ok_or_else(missing)?;
         let hash = user.password_hash.as_ref().and_then(Personal::known).cloned().unwrap_or_default();
         if !password::matches(&proof.password, &hash).await.ok_or(Failure::Overloaded)? {
-            let failed = access::Event::LoginFailed { user_id: Some(id), code: "wrong-password".to_owned() };
-            self.executor.record_attempt(ConfirmIdentity::NAME, &Request::of(caller), &failed, None, None).await;
+            self.record_failure(ConfirmIdentity::NAME, Some(id), "wrong-password", caller).await;
             return Err(LoginFailure::Wrong);
         }
-        let login = Caller { ip: caller.ip, user_agent: caller.user_agent.clone(), ..Caller::system("login") };
-        self.check_code(id, &user, proof.code.as_ref(), &login).await?;
+        let login = at_login(caller.origin());
+        self.check_code((id, &user), proof.code.as_ref(), ConfirmIdentity::NAME, &login).await?;
         let identity_confirmed_until = self.executor.now() + CONFIRMED_FOR;
         let command = ConfirmIdentity {
             session_id: SessionId(session),
@@ -51,7 +64,7 @@ impl Login {
         };
         let confirmed = self.executor.execute(command, Request::of(caller)).await.map_err(second_factor::failure);
         if let Err(LoginFailure::WrongCode) = confirmed {
-            self.refuse_code(id, &login).await;
+            self.refuse_code(id, ConfirmIdentity::NAME, &login).await;
         }
         confirmed.map(|_| identity_confirmed_until)
     }

@@ -1,36 +1,49 @@
 mod changes;
+mod failure;
 mod identity;
+mod open_id;
+mod opening;
+mod passkeys;
+mod reset;
 mod second_factor;
+mod service;
 mod tickets;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hims_domain::session::Session;
 use hims_domain::user::User;
-use hims_domain::values::{Email, LongText, Text};
-use hims_domain::{SessionId, UserId, access, described};
-use hims_event_store::Actor;
+use hims_domain::values::{Email, LongText};
+use hims_domain::{SessionId, UserId, described};
 use hims_event_store::chain::hex;
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use self::changes::Changes;
+pub use self::failure::LoginFailure;
 pub use self::identity::Proof;
+pub use self::open_id::{Identified, OpenIdAttempt, Vouched};
+use self::opening::{at_login, beginning, logged_in};
+pub use self::passkeys::{AskForChallenge, Challenge, NewPasskey, PasskeyLogin, SignedLogin, SignedProof};
+pub(crate) use self::reset::reset_token;
+pub use self::reset::{AskForReset, ChosenPassword};
 pub use self::second_factor::{Enrolled, Enrolment, FirstCode, SecondFactors};
+pub(crate) use self::service::secret_hash;
+pub use self::service::{ClientCredentials, ClientSecret, NewSecret, ServiceToken};
 pub use self::tickets::{AskForTicket, Ticket, TicketStream};
 use super::allowances::Allowances;
+use super::caller::Origin;
 use super::one_time::OneTimeCode;
+use super::passkeys::Passkeys;
 use super::password;
 use super::person::{caller_of, permissions};
 use crate::machinery::execute::Executor;
 use crate::session::{EndSession, Ending, RenewSession, StartSession};
-use crate::{Caller, Password, scopes};
-use crate::{Failure, Request};
+use crate::{Caller, Command as _, Failure, Password, Request, scopes};
 
 /// How long a cached session may be outdated when this node has not seen the event that changed the session.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
@@ -63,7 +76,7 @@ described! {
 #[derive(Debug, Clone)]
 pub struct LoggedIn {
     /// The bearer token, which is given out only here and stored nowhere.
-    pub token: String,
+    pub token: SecretString,
     /// When the session ends at the latest, however much it is used.
     pub expires_at: DateTime<Utc>,
     /// The user who logged in.
@@ -74,31 +87,13 @@ pub struct LoggedIn {
     pub role: String,
 }
 
-/// Why a login failed.
-#[derive(Debug, Clone, Error)]
-pub enum LoginFailure {
-    /// The e-mail address or the password is wrong, or the user is not active. The caller does not learn which.
-    #[error("the e-mail address or the password is wrong")]
-    Wrong,
-    /// The password is right, and the user has a second factor: a code must be given too.
-    #[error("the user has a second factor; give a code of it, or a recovery code, as code")]
-    CodeNeeded,
-    /// The password is right, and the code is wrong or was used before.
-    #[error("the code is wrong, or was used before; wait for the next one")]
-    WrongCode,
-    /// The password is right, and so many codes were wrong that only a recovery code is right.
-    #[error("too many codes were wrong; give a recovery code, or have an administrator take the second factor away")]
-    CodesLocked,
-    /// The log did not answer, too many passwords were waiting, or the session was refused.
-    #[error(transparent)]
-    Failure(#[from] Failure),
-}
-
 /// Begins and ends sessions, and finds the caller to whom a bearer token belongs.
 pub struct Login {
     executor: Arc<Executor>,
     limits: SessionLimits,
     second_factors: SecondFactors,
+    /// `None` if the pages of the hospital may not use passkeys.
+    passkeys: Option<Passkeys>,
     known: moka::future::Cache<String, Known>,
     changes: Changes,
     /// How often the renewal or the end of a session is tried, by session.
@@ -129,9 +124,6 @@ enum Use {
     Waiting,
 }
 
-/// The address and the `User-Agent` from which a request came.
-type Origin = (Option<IpAddr>, Option<String>);
-
 impl Login {
     /// Creates logins that give their commands to an executor.
     pub fn new(executor: Arc<Executor>, limits: SessionLimits) -> Self {
@@ -141,7 +133,7 @@ impl Login {
         let renewals = Allowances::within(limits.idle / 8, 1);
         let second_factors = SecondFactors::default();
         let ends = broadcast::Sender::new(ENDS);
-        Self { executor, limits, second_factors, known, changes: Changes::new(), renewals, ends }
+        Self { executor, limits, second_factors, passkeys: None, known, changes: Changes::new(), renewals, ends }
     }
 
     /// The logins of a hospital that demands second factors of some roles.
@@ -170,14 +162,13 @@ impl Login {
             None => password::hash(password).await.map(|_| false),
         };
         let right = right.ok_or(Failure::Overloaded)?;
-        let mut caller = Caller::system("login");
-        (caller.ip, caller.user_agent) = origin;
+        let caller = at_login(origin);
         match user {
             Some((id, user)) if right && user.is_active => {
-                self.check_code(id, &user, code, &caller).await?;
+                self.check_code((id, &user), code, StartSession::NAME, &caller).await?;
                 let begun = self.begin(id, &user, hash.unwrap_or_default(), code.cloned(), caller.clone()).await;
                 if let Err(LoginFailure::WrongCode) = begun {
-                    self.refuse_code(id, &caller).await;
+                    self.refuse_code(id, StartSession::NAME, &caller).await;
                 }
                 begun
             }
@@ -187,8 +178,7 @@ impl Login {
                     Some(_) => "wrong-password",
                     None => "unknown-user",
                 };
-                let failed = access::Event::LoginFailed { user_id: user.map(|(id, _)| id), code: code.to_owned() };
-                self.executor.record_attempt("start-session", &Request::of(caller), &failed, None, None).await;
+                self.record_failure(StartSession::NAME, user.map(|(id, _)| id), code, caller).await;
                 Err(LoginFailure::Wrong)
             }
         }
@@ -200,28 +190,14 @@ impl Login {
         user: &User,
         hash: String,
         code: Option<OneTimeCode>,
-        mut caller: Caller,
+        caller: Caller,
     ) -> Result<LoggedIn, LoginFailure> {
-        let now = self.executor.now();
-        let token = format!("{:032x}{:032x}", self.executor.entropy(), self.executor.entropy());
-        let session_id = SessionId(crate::machinery::context::new_id(now, self.executor.entropy(), 0));
         let (role, _) = permissions(&self.executor, user).await?;
-        caller.actor = Actor::User { id: id.0 };
-        caller.role = Some(role.clone());
-        caller.session_id = Some(session_id.0);
-        let command = StartSession {
-            id: session_id,
-            user_id: id,
-            compared_with: Text(hash),
-            code,
-            token_hash: Text(token_hash(&token)),
-            idle_expires_at: now + self.limits.idle,
-            absolute_expires_at: now + self.limits.absolute,
-            identity_confirmed_until: now + identity::CONFIRMED_FOR,
-        };
-        self.executor.execute(command, Request::of(caller)).await.map_err(second_factor::failure)?;
-        let email = user.email.known().map(|it| it.as_str().to_owned()).unwrap_or_default();
-        Ok(LoggedIn { token, expires_at: now + self.limits.absolute, user_id: id, email, role })
+        let (token, opening) = self.opening(self.new_session_id(), id);
+        let command = StartSession { opening: opening.clone(), compared_with: hash, code };
+        let by = beginning(&opening, &role, caller);
+        self.executor.execute(command, Request::of(by)).await.map_err(second_factor::failure)?;
+        Ok(logged_in(token, &opening, user, role))
     }
 
     /// The caller to whom a token belongs; `None` when there is no open session with the token.
@@ -303,8 +279,12 @@ impl Login {
             return Ok(None);
         }
         let who = caller_of(&self.executor, session.user_id, &user).await?;
+        let permissions = match &session.scopes {
+            Some(scopes) => Arc::new((*who.permissions).clone().narrowed_to(scopes)),
+            None => Arc::clone(&who.permissions),
+        };
         let must_enrol_second_factor = self.demands_second_factor(&user).await?;
-        let caller = Arc::new(Caller { session_id: Some(id), must_enrol_second_factor, ..who });
+        let caller = Arc::new(Caller { session_id: Some(id), permissions, must_enrol_second_factor, ..who });
         let session = match used {
             Use::Request => self.renew_or_end(id, (*session).clone(), &caller).await,
             Use::Waiting => (*session).clone(),
@@ -322,7 +302,8 @@ impl Login {
         let now = self.executor.now();
         let is_open = session.is_open(now);
         let fresh = chrono::TimeDelta::from_std(self.limits.idle * 3 / 4).unwrap_or_default();
-        if is_open && session.idle_expires_at - now > fresh {
+        let is_bounded = session.idle_expires_at >= session.absolute_expires_at;
+        if is_open && (is_bounded || session.idle_expires_at - now > fresh) {
             return session;
         }
         let Ok(share) = self.renewals.take(id, now) else { return session };
@@ -353,6 +334,8 @@ impl Login {
         if let Some(session) = caller.session_id {
             let command = EndSession { session_id: SessionId(session), ending: Ending::Logout };
             self.executor.execute(command, Request::of(caller.without_duties())).await?;
+            // A look-up that has begun before would remember the session otherwise.
+            self.forget(session);
         }
         self.known.invalidate(token_hash).await;
         Ok(())
@@ -380,6 +363,12 @@ pub fn token_hash(token: &str) -> String {
 
 fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
+}
+
+/// Whether what somebody gave is the right thing. The hashes are compared, so that the time of the answer tells nothing
+/// of what is right.
+fn is_same(given: &[u8], right: &[u8]) -> bool {
+    digest(given) == digest(right)
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use hims_domain::role::Role;
 use hims_domain::user::User;
-use hims_domain::{Aggregate as _, Personal, UserId, access, described};
+use hims_domain::{Aggregate as _, Personal, UserId, described};
+use secrecy::SecretString;
 
+use super::opening::at_login;
 use super::{Login, LoginFailure};
 use crate::access::one_time::{
     self, MOST_WRONG_CODES, OneTimeCode, RECOVERY_CODES, new_recovery_code, new_secret, recovery_code_hash,
@@ -47,9 +49,9 @@ described! {
 #[derive(Debug, Clone)]
 pub struct Enrolled {
     /// The secret in base 32, to be typed into a program for one-time codes.
-    pub secret: String,
+    pub secret: SecretString,
     /// The address with the secret (`otpauth://…`), to be shown as a picture.
-    pub address: String,
+    pub address: SecretString,
 }
 
 /// The failure of a login whose session could not begin. A code that another login used first is a wrong code.
@@ -61,9 +63,16 @@ pub(super) fn failure(failure: Failure) -> LoginFailure {
 }
 
 impl Login {
-    /// Whether a user must enrol a second factor: a role demands one, and the user has none.
+    /// Whether a user must enrol a second factor: a role demands one, and the user is a person who has neither one nor a
+    /// passkey.
     pub(super) async fn demands_second_factor(&self, user: &User) -> Result<bool, Failure> {
-        if self.second_factors.roles.is_empty() || user.confirmed_factor().is_some() {
+        let has_one = user.confirmed_factor().is_some() || self.has_passkey(user);
+        Ok(!has_one && user.service.is_none() && self.has_demanding_role(user).await?)
+    }
+
+    /// Whether a role of a user demands a second factor.
+    async fn has_demanding_role(&self, user: &User) -> Result<bool, Failure> {
+        if self.second_factors.roles.is_empty() {
             return Ok(false);
         }
         for id in user.role_ids() {
@@ -75,31 +84,49 @@ impl Login {
         Ok(false)
     }
 
-    /// Refuses a login of which the password was right, unless the user has no second factor or the code is right.
+    /// Refuses a command of which the password was right, unless the code of the second factor is right, or there is no
+    /// second factor and no role demands more of a user who has a passkey.
     pub(super) async fn check_code(
         &self,
-        id: UserId,
-        user: &User,
+        (id, user): (UserId, &User),
         code: Option<&OneTimeCode>,
+        command: &'static str,
         caller: &Caller,
     ) -> Result<(), LoginFailure> {
-        let Some(factor) = user.confirmed_factor() else { return Ok(()) };
+        let Some(factor) = user.confirmed_factor() else {
+            if self.has_passkey(user) && self.has_demanding_role(user).await? {
+                self.record_failure(command, Some(id), "passkey-needed", caller.clone()).await;
+                return Err(LoginFailure::PasskeyNeeded);
+            }
+            return Ok(());
+        };
         let Some(code) = code else { return Err(LoginFailure::CodeNeeded) };
-        if one_time::used(factor, code, self.executor.now()).is_some() {
+        if one_time::used(factor, code, self.executor.now(), None).is_some() {
             return Ok(());
         }
-        self.refuse_code(id, caller).await;
+        self.refuse_code(id, command, caller).await;
         let is_locked = factor.wrong_codes >= MOST_WRONG_CODES;
         Err(if is_locked { LoginFailure::CodesLocked } else { LoginFailure::WrongCode })
     }
 
-    /// Counts a wrong code, and records the failed login. The code is as wrong if it cannot be counted.
-    pub(super) async fn refuse_code(&self, id: UserId, caller: &Caller) {
-        let failed = access::Event::LoginFailed { user_id: Some(id), code: "wrong-code".to_owned() };
-        self.executor.record_attempt("start-session", &Request::of(caller.clone()), &failed, None, None).await;
-        if let Err(error) = self.executor.execute(RefuseCode { user_id: id }, Request::of(caller.clone())).await {
+    /// Counts a wrong code, and records for what it was given. The code is as wrong if it cannot be counted.
+    pub(super) async fn refuse_code(&self, id: UserId, command: &'static str, caller: &Caller) {
+        self.record_failure(command, Some(id), "wrong-code", caller.clone()).await;
+        self.count_wrong_code(id, caller.clone()).await;
+    }
+
+    /// Counts a wrong code, whatever it was given for.
+    async fn count_wrong_code(&self, id: UserId, caller: Caller) {
+        if let Err(error) = self.executor.execute(RefuseCode { user_id: id }, Request::of(caller)).await {
             tracing::warn!(%error, user = %id, "a wrong code of a second factor was not counted");
         }
+    }
+
+    /// Counts the wrong code of a command with which a caller wanted to take their own second factor away. That the
+    /// command was refused is recorded already.
+    pub async fn note_wrong_code(&self, caller: &Caller) {
+        let Some(id) = caller.user_id() else { return };
+        self.count_wrong_code(id, at_login(caller.origin())).await;
     }
 
     /// Begins to give a caller a second factor.
@@ -116,7 +143,7 @@ impl Login {
         let user = self.executor.load::<User>(user_id.0, false).await?.state;
         let email = user.as_ref().and_then(|it| it.email.known()).map_or("user", |it| it.as_str());
         let address = one_time::address(&secret, &self.second_factors.issuer, email).unwrap_or_default();
-        Ok(Enrolled { secret, address })
+        Ok(Enrolled { secret: secret.into(), address: address.into() })
     }
 
     /// Makes logins of a caller ask for the second factor from now on. Returns the recovery codes.

@@ -30,7 +30,8 @@ refusals! {
 }
 
 described! {
-    /// Assigns somebody to the care team of a patient, whose chart they may read for that time.
+    /// Assigns somebody to the care team of a patient, whose chart they may read for that time. Who assigns must be able
+    /// to read the patient's records.
     pub struct AssignCareTeamMember {
         /// The id of the new assignment; issued by the server if left out.
         pub id: Option<CareTeamAssignmentId>,
@@ -129,6 +130,10 @@ impl Command for AssignCareTeamMember {
 
     fn target(&self) -> Target {
         Target::new(self.id)
+    }
+
+    fn opens(&self) -> Option<PatientId> {
+        Some(self.patient_id)
     }
 
     fn reads(&self, _: Option<&CareTeamAssignment>, found: &Found) -> Reads {

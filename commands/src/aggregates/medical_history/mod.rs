@@ -5,7 +5,7 @@ mod entry;
 use hims_domain::medical_history::{Entry, Event, HistoryType, MedicalHistory, Status};
 use hims_domain::patient::Patient;
 use hims_domain::permission::{Create, Update};
-use hims_domain::values::{Reason, coding};
+use hims_domain::values::{PartialDate, Reason, Text, coding};
 use hims_domain::{MedicalHistoryId, PatientId, Personal, UserId, described};
 use uuid::Uuid;
 
@@ -67,35 +67,48 @@ described! {
     }
 }
 
-/// The key of an immunization whose vaccine and day are known: the patient, the CVX code and the day.
-fn immunization_key(patient_id: PatientId, entry: &Entry) -> Option<String> {
+/// The vaccine of an immunization (CVX).
+fn vaccine(entry: &Entry) -> Option<&str> {
     let is_cvx = entry.code_system.as_ref().is_some_and(|it| it.as_str() == coding::CVX);
-    let code = entry.code.as_ref().filter(|_| is_cvx && entry.history_type == HistoryType::Immunization)?;
-    let date = entry.onset_date.as_ref()?.known().filter(|date| date.parts() == 3)?;
-    Some(scopes::key(&[&patient_id.to_string(), code.as_str(), date.as_str()]))
+    entry.code.as_ref().filter(|_| is_cvx && entry.history_type == HistoryType::Immunization).map(Text::as_str)
+}
+
+/// The vaccine and the day of an immunization, if both are known.
+fn immunization(entry: &Entry) -> Option<(&str, &PartialDate)> {
+    let day = entry.onset_date.as_ref()?.known().filter(|date| date.parts() == 3)?;
+    Some((vaccine(entry)?, day))
+}
+
+fn key(patient_id: PatientId, vaccine: &str) -> String {
+    scopes::key(&[&patient_id.to_string(), vaccine])
 }
 
 impl Claims for MedicalHistory {
-    /// Immunizations are found by vaccine and day, as long as they are valid.
+    /// Immunizations are found by the vaccine, as long as they are valid. The day is personal: a claim on it would have to
+    /// be given back when the patient is erased.
     fn claims(&self, _: Uuid, held: &mut Held) {
         if self.status == Status::Recorded {
-            held.share_if(scopes::HISTORY_IMMUNIZATION, immunization_key(self.patient_id, &self.entry));
+            held.share_if(scopes::HISTORY_IMMUNIZATION, vaccine(&self.entry).map(|it| key(self.patient_id, it)));
         }
     }
 }
 
-/// Looks up the other entries about the same immunization.
-fn reads_immunization(reads: Reads, key: Option<String>) -> Reads {
-    match key {
-        Some(key) => reads.holders(scopes::HISTORY_IMMUNIZATION, key),
+/// Looks up the other entries of a patient about the vaccine of an immunization.
+fn reads_vaccine(reads: Reads, patient_id: PatientId, entry: &Entry) -> Reads {
+    match immunization(entry) {
+        Some((vaccine, _)) => {
+            reads.candidates::<MedicalHistory>(scopes::HISTORY_IMMUNIZATION, key(patient_id, vaccine))
+        }
         None => reads,
     }
 }
 
 /// Refuses an immunization that another entry is about already.
-fn check_is_new(ctx: &Context<'_>, key: Option<String>) -> Result<(), Refused> {
-    let holders = key.into_iter().flat_map(|key| ctx.found.holders(scopes::HISTORY_IMMUNIZATION, key));
-    let candidates: Vec<Uuid> = holders.copied().filter(|id| *id != ctx.id).collect();
+fn check_is_new(ctx: &Context<'_>, patient_id: PatientId, entry: &Entry) -> Result<(), Refused> {
+    let Some(wanted) = immunization(entry) else { return Ok(()) };
+    let others = ctx.found.owners::<MedicalHistory>(scopes::HISTORY_IMMUNIZATION, key(patient_id, wanted.0));
+    let same = others.filter(|(id, it)| *id != ctx.id && immunization(&it.entry) == Some(wanted));
+    let candidates: Vec<Uuid> = same.map(|(id, _)| id).collect();
     if candidates.is_empty() {
         return Ok(());
     }
@@ -120,8 +133,7 @@ impl Command for RecordMedicalHistory {
 
     fn reads(&self, _: Option<&MedicalHistory>, found: &Found) -> Reads {
         let reads = reads_named(Reads::nothing().stream::<Patient>(self.patient_id), self.recorded_by, found);
-        let key = immunization_key(self.patient_id, &self.entry).filter(|_| !self.confirm_not_duplicate);
-        reads_immunization(reads, key)
+        if self.confirm_not_duplicate { reads } else { reads_vaccine(reads, self.patient_id, &self.entry) }
     }
 
     fn decide(self, _: Option<&MedicalHistory>, ctx: &Context<'_>) -> Result<Decision<MedicalHistory>, Refused> {
@@ -129,7 +141,7 @@ impl Command for RecordMedicalHistory {
         let recorded_by = acting(ctx, self.recorded_by, "/recorded_by", self.patient_id, Self::PERMISSION)?;
         let entry = entry::checked(self.entry, ctx.now)?;
         if !self.confirm_not_duplicate {
-            check_is_new(ctx, immunization_key(self.patient_id, &entry))?;
+            check_is_new(ctx, self.patient_id, &entry)?;
         }
         let (patient_id, entry) = (self.patient_id, Box::new(entry));
         Ok(Decision::event(Event::Recorded { patient_id, recorded_by, entry }))
@@ -144,10 +156,9 @@ impl ChangeMedicalHistory {
         self.changes.clone().apply(&Entry { onset_precision, ..before.clone() })
     }
 
-    /// The key of the immunization that the changes make of an entry, if it was another or none before.
-    fn new_key(&self, state: &MedicalHistory, after: &Entry) -> Option<String> {
-        let [before, after] = [&state.entry, after].map(|it| immunization_key(state.patient_id, it));
-        if before == after || self.confirm_not_duplicate { None } else { after }
+    /// Whether the entry may be about an immunization that another entry is about, and was not before.
+    fn may_repeat(&self, before: &Entry, after: &Entry) -> bool {
+        !self.confirm_not_duplicate && immunization(before) != immunization(after)
     }
 }
 
@@ -166,8 +177,13 @@ impl Command for ChangeMedicalHistory {
     }
 
     fn reads(&self, state: Option<&MedicalHistory>, _: &Found) -> Reads {
-        let key = state.and_then(|state| self.new_key(state, &self.after(&state.entry).ok()?));
-        reads_immunization(Reads::nothing(), key)
+        let Some(history) = state else { return Reads::nothing() };
+        match self.after(&history.entry) {
+            Ok(after) if self.may_repeat(&history.entry, &after) => {
+                reads_vaccine(Reads::nothing(), history.patient_id, &after)
+            }
+            _ => Reads::nothing(),
+        }
     }
 
     fn decide(self, state: Option<&MedicalHistory>, ctx: &Context<'_>) -> Result<Decision<MedicalHistory>, Refused> {
@@ -182,7 +198,9 @@ impl Command for ChangeMedicalHistory {
         if entry == history.entry {
             return Ok(Decision::nothing());
         }
-        check_is_new(ctx, self.new_key(history, &entry))?;
+        if self.may_repeat(&history.entry, &entry) {
+            check_is_new(ctx, history.patient_id, &entry)?;
+        }
         Ok(Decision::event(Event::Changed(Box::new(entry))))
     }
 }

@@ -55,8 +55,17 @@ fn marked() -> Event {
 }
 
 /// The key of the influenza vaccine.
-fn key(day: &str) -> String {
-    scopes::key(&[&PATIENT.to_string(), "140", day])
+fn of_influenza() -> String {
+    key(PATIENT, "140")
+}
+
+/// A history in which another entry is about the influenza vaccine.
+fn vaccinated(events: impl IntoIterator<Item = Event>, other: Value) -> Given<MedicalHistory> {
+    given_history(events).and::<MedicalHistory>(KNOWN, [recorded(other)]).owner(
+        HISTORY_IMMUNIZATION,
+        of_influenza(),
+        KNOWN,
+    )
 }
 
 /// The entry of the event that follows.
@@ -158,29 +167,31 @@ fn a_date_is_as_exact_as_it_is_said() {
 
 #[test]
 fn a_vaccine_of_the_same_day_is_asked_back() {
-    let known = || given_history([]).owner(HISTORY_IMMUNIZATION, key("2025-10-03"), KNOWN);
+    let known = || vaccinated([], influenza());
     known().when(command(influenza(), json!({}))).then_candidates([KNOWN]);
     known().when(command(influenza(), json!({}))).then_code("possible-duplicate");
     let confirmed = command(influenza(), json!({"confirm_not_duplicate": true}));
     let then = known().when(confirmed);
     then.then([recorded(with(influenza(), json!({"onset_precision": "day"})))])
-        .then_claims([shares(HISTORY_IMMUNIZATION, key("2025-10-03"))]);
+        .then_claims([shares(HISTORY_IMMUNIZATION, of_influenza())]);
     for other in [json!({"code": "33"}), json!({"onset_date": "2025-10-04"}), json!({"onset_date": "2025-10"})] {
         assert!(known().when(command(influenza(), other.clone())).is_accepted(), "{other}");
     }
 }
 
 #[test]
-fn a_changed_day_moves_the_claim_and_is_asked_back() {
+fn a_changed_day_is_asked_back_and_a_changed_vaccine_moves_the_claim() {
     let to = |more: Value| ask::<ChangeMedicalHistory>(with(json!({"medical_history_id": NEW}), more));
     let known = || {
         let day = with(influenza(), json!({"onset_date": "2025-10-01", "onset_precision": "day"}));
-        given_history([recorded(day)]).owner(HISTORY_IMMUNIZATION, key("2025-10-03"), KNOWN)
+        vaccinated([recorded(day)], influenza())
     };
     known().when(to(json!({"onset_date": "2025-10-03"}))).then_candidates([KNOWN]);
-    known().when(to(json!({"onset_date": "2025-10-03", "confirm_not_duplicate": true}))).then_claims([
-        unshares(HISTORY_IMMUNIZATION, key("2025-10-01")),
-        shares(HISTORY_IMMUNIZATION, key("2025-10-03")),
+    let confirmed = json!({"onset_date": "2025-10-03", "confirm_not_duplicate": true});
+    known().when(to(confirmed)).then_claims([]);
+    known().when(to(json!({"code": "33"}))).then_claims([
+        unshares(HISTORY_IMMUNIZATION, of_influenza()),
+        shares(HISTORY_IMMUNIZATION, key(PATIENT, "33")),
     ]);
     assert!(known().when(to(json!({"notes": "no reaction"}))).is_accepted());
 }
@@ -189,7 +200,7 @@ fn a_changed_day_moves_the_claim_and_is_asked_back() {
 fn an_entry_in_error_is_over_and_makes_room() {
     let day = with(influenza(), json!({"onset_precision": "day"}));
     let known = || given_history([recorded(day.clone())]);
-    known().when(mark()).then([marked()]).then_claims([unshares(HISTORY_IMMUNIZATION, key("2025-10-03"))]);
+    known().when(mark()).then([marked()]).then_claims([unshares(HISTORY_IMMUNIZATION, of_influenza())]);
     given_history([recorded(diabetes()), marked()]).when(mark()).then_nothing();
     let change: ChangeMedicalHistory = ask(json!({"medical_history_id": KNOWN, "notes": "later"}));
     given_history([recorded(diabetes()), marked()])

@@ -64,6 +64,9 @@ impl AttemptDelivery {
         if reached.as_ref().is_some_and(|it| it.has_opted_out(state.notification_type, recipient.channel)) {
             return Event::Failed { recipient_id, reason: FailureReason::OptedOut, detail: None };
         }
+        if reached.as_ref().is_some_and(|it| !it.is_on(recipient.channel)) {
+            return Event::Failed { recipient_id, reason: FailureReason::NoAddress, detail: None };
+        }
         let timing = Timing::of(state.priority, state.visit.as_ref(), reached.as_ref(), ctx.hospital_zone);
         let at = timing.earliest(ctx.now, ctx.now);
         if at <= ctx.now {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub(crate) use delivering::{AttemptDelivery, FailDelivery, RecordSent};
 pub use notice::Notice;
-pub(crate) use recipients::reads_patient;
+pub(crate) use recipients::{address_of_patient, address_of_user, reads_patient};
 pub use sending::{Addressee, SendNotification};
 pub(crate) use telling::{Tell, Telling};
 pub(crate) use timing::{LAST_TRY, told_at};

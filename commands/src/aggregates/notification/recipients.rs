@@ -6,7 +6,7 @@ use hims_domain::notification::{Channel, NotificationType, Recipient};
 use hims_domain::notification_preferences::{NotificationPreferences, Person, Wishes};
 use hims_domain::patient::Patient;
 use hims_domain::user::User;
-use hims_domain::values::Text;
+use hims_domain::values::{Email, Phone};
 use hims_domain::{PatientId, Personal, UserId};
 
 use crate::aggregates::patient::{person, reads_person, records_of, survivor_of};
@@ -18,15 +18,32 @@ pub(super) struct Reached<'a> {
     /// The user; of a patient, the patient's login.
     user_id: Option<UserId>,
     patient_id: Option<PatientId>,
-    email: Option<Personal<Text<255>>>,
-    phone: Option<Personal<Text<255>>>,
+    has_email: bool,
+    has_phone: bool,
     wishes: Option<&'a Wishes>,
     zone: Option<Tz>,
 }
 
-/// The address as a text of its own.
-fn address(text: Option<&str>) -> Option<Personal<Text<255>>> {
-    text.map(|it| Personal::Known(it.into()))
+/// The address of a user on a channel.
+pub(crate) fn address_of_user(user: &User, channel: Channel) -> Option<&str> {
+    match channel {
+        Channel::Email => user.email.known().map(Email::as_str),
+        Channel::Sms => user.profile.phone.as_ref().and_then(Personal::known).map(Phone::as_str),
+        Channel::InApp | Channel::Push => None,
+    }
+}
+
+/// The address of a patient on a channel.
+pub(crate) fn address_of_patient(patient: &Patient, channel: Channel) -> Option<&str> {
+    let reached = &patient.demographics;
+    match channel {
+        Channel::Email => reached.email.as_ref().and_then(Personal::known).map(Email::as_str),
+        Channel::Sms => {
+            let phone = reached.phone_primary.as_ref().or(reached.phone_secondary.as_ref());
+            phone.and_then(Personal::known).map(Phone::as_str)
+        }
+        Channel::InApp | Channel::Push => None,
+    }
 }
 
 fn reads_user(reads: Reads, id: UserId, found: &Found) -> Reads {
@@ -79,10 +96,15 @@ fn reached_user<'a>(id: UserId, ctx: &Context<'a>) -> Option<Reached<'a>> {
     }
     let wishes = wishes(Person::UserId(id), found);
     let department = user.department_id.and_then(|it| found.get::<Department>(it));
-    let email = address(user.email.known().map(hims_domain::values::Email::as_str));
-    let phone = address(user.profile.phone.as_ref().and_then(Personal::known).map(hims_domain::values::Phone::as_str));
     let zone = zone(wishes).or(department.map(|it| zone_named(&it.details.time_zone)));
-    Some(Reached { user_id: Some(id), patient_id: None, email, phone, wishes, zone })
+    Some(Reached {
+        user_id: Some(id),
+        patient_id: None,
+        has_email: address_of_user(user, Channel::Email).is_some(),
+        has_phone: address_of_user(user, Channel::Sms).is_some(),
+        wishes,
+        zone,
+    })
 }
 
 /// A patient who is alive, by the record that survives; `None` for nobody who can be reached.
@@ -92,17 +114,16 @@ fn reached_patient<'a>(id: PatientId, ctx: &Context<'a>) -> Option<Reached<'a>> 
         return None;
     }
     let survivor = survivor_of(id, found);
-    let demographics = &found.get::<Patient>(survivor)?.demographics;
+    let patient = found.get::<Patient>(survivor)?;
     let records = records_of(id, found).into_iter();
     let logins = records.flat_map(|it| found.owners::<User>(scopes::USER_PATIENT, it.to_string()));
     let login = logins.filter(|(_, user)| user.is_active).map(|(id, _)| UserId(id)).next();
-    let phone = demographics.phone_primary.as_ref().or(demographics.phone_secondary.as_ref());
     let wishes = wishes(Person::PatientId(survivor), found);
     Some(Reached {
         user_id: login,
         patient_id: Some(survivor),
-        email: address(demographics.email.as_ref().and_then(Personal::known).map(hims_domain::values::Email::as_str)),
-        phone: address(phone.and_then(Personal::known).map(hims_domain::values::Phone::as_str)),
+        has_email: address_of_patient(patient, Channel::Email).is_some(),
+        has_phone: address_of_patient(patient, Channel::Sms).is_some(),
         wishes,
         zone: zone(wishes),
     })
@@ -132,6 +153,16 @@ impl<'a> Reached<'a> {
         self.zone
     }
 
+    /// Whether they can be reached on a channel: within the program with a login, elsewhere with an address.
+    pub(super) fn is_on(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::InApp => self.user_id.is_some(),
+            Channel::Email => self.has_email,
+            Channel::Sms => self.has_phone,
+            Channel::Push => false,
+        }
+    }
+
     /// Whether they have switched a type of notification off for a channel.
     pub(super) fn has_opted_out(&self, notification_type: NotificationType, channel: Channel) -> bool {
         let wanted = self.wishes.and_then(|it| it.channels_of(notification_type));
@@ -147,14 +178,15 @@ impl<'a> Reached<'a> {
         }
         match self.wishes.and_then(|it| it.channels_of(notification_type)) {
             Some(wanted) => wanted.to_vec(),
-            None if self.patient_id.is_some() && self.email.is_none() => vec![Channel::InApp, Channel::Sms],
+            None if self.patient_id.is_some() && !self.has_email => vec![Channel::InApp, Channel::Sms],
             None if self.patient_id.is_some() => vec![Channel::InApp, Channel::Email],
             None => vec![Channel::InApp],
         }
     }
 
     /// The deliveries to them: on one channel, or on all on which they get this type. There is none on a channel for
-    /// which they have no address.
+    /// which they have no address. The address is looked up when it is needed: an event about one person says nothing
+    /// personal of another, which would stay when the other is erased.
     pub(super) fn deliveries(
         &self,
         notification_type: NotificationType,
@@ -165,21 +197,13 @@ impl<'a> Reached<'a> {
             Some(channel) => vec![channel],
             None => self.channels(notification_type),
         };
-        channels.into_iter().filter_map(|channel| {
-            let address = match channel {
-                Channel::InApp => self.user_id.map(|_| None)?,
-                Channel::Email => Some(self.email.clone()?),
-                Channel::Sms => Some(self.phone.clone()?),
-                Channel::Push => return None,
-            };
-            Some(Recipient {
-                recipient_id: uuid::Uuid::nil().into(),
-                user_id: self.user_id.filter(|_| self.patient_id.is_none() || channel == Channel::InApp),
-                patient_id: self.patient_id,
-                channel,
-                address,
-                next_attempt_at: None,
-            })
+        channels.into_iter().filter(|channel| self.is_on(*channel)).map(|channel| Recipient {
+            recipient_id: uuid::Uuid::nil().into(),
+            user_id: self.user_id.filter(|_| self.patient_id.is_none() || channel == Channel::InApp),
+            patient_id: self.patient_id,
+            channel,
+            address: None,
+            next_attempt_at: None,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Patients: registering patients, and keeping their demographics, identifiers and allergies.
 
 mod allergies;
+mod confidentiality;
 mod contacts;
 mod death;
 mod demographics;
@@ -17,6 +18,7 @@ use hims_domain::{Aggregate as _, PatientId, described};
 use uuid::Uuid;
 
 pub use allergies::{ChangeAllergy, RecordAllergy, RetireAllergy};
+pub use confidentiality::MarkRecordConfidentiality;
 pub use contacts::{AddEmergencyContact, ChangeEmergencyContact, RemoveEmergencyContact};
 pub use death::{CancelAppointmentsOfDeceased, RecordPatientDeath, RevokePatientDeath};
 pub(crate) use death::{TellOfDeath, check_alive, is_death};
@@ -46,7 +48,8 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<ChangeEmergencyContact>()
         .add::<RemoveEmergencyContact>()
         .add::<RecordPatientDeath>()
-        .add::<RevokePatientDeath>();
+        .add::<RevokePatientDeath>()
+        .add::<MarkRecordConfidentiality>();
 }
 
 refusals! {
@@ -57,6 +60,10 @@ refusals! {
     NotOwnToChange = Forbidden, "forbidden", "patients may change their contact data; the front desk changes the rest";
     Deceased = Conflict, "deceased", "the patient has died; if that is a mistake, have it revoked first";
     Erased = Conflict, "erased", "the patient's record was erased; nothing more can be recorded";
+    OpenToOthers = Conflict, "confidentiality-differs",
+        "the two records are open to different people; mark both alike first, with mark-record-confidentiality";
+    OpensToOneself = Rule, "privacy-officer-needed",
+        "a lower mark opens the record, so somebody whose roles read no charts gives it; ask a privacy officer";
     InACircle = Rule, "merges-in-a-circle", "a record cannot be merged into itself or into one of its own duplicates";
     MergedIntoAnother = Conflict, "merged-into-another",
         "the duplicate was not merged into this record itself, but into another (see candidates); unmerge it from there";
@@ -117,17 +124,19 @@ fn not_erased(state: Option<&Patient>) -> Result<&Patient, Refused> {
 
 /// Refuses an erased patient, about whom nothing more can be recorded.
 pub(crate) fn check_not_erased(patient: &Patient) -> Result<(), Refused> {
-    if patient.mrn.known().is_none() { refuse(Refusal::Erased) } else { Ok(()) }
+    if patient.is_erased() { refuse(Refusal::Erased) } else { Ok(()) }
 }
 
 impl Claims for Patient {
     /// Record number, identifiers and the ids of allergies and contacts are unique keys. Name, birth date and social
-    /// security number are shared keys, by which possible duplicates are found.
+    /// security number are shared keys, by which possible duplicates are found. An erased patient keeps the ids only.
     fn claims(&self, id: Uuid, held: &mut Held) {
-        held.take_if(scopes::PATIENT_MRN, self.mrn.known().map(|it| it.0.as_str()));
-        duplicates::share(&self.demographics, held);
-        for it in self.identifiers.values() {
-            held.take_if(scopes::PATIENT_IDENTIFIER, identifiers::key(&it.system, &it.value));
+        if let Some(mrn) = self.mrn.known() {
+            held.take(scopes::PATIENT_MRN, mrn.0.as_str());
+            duplicates::share(&self.demographics, held);
+            for it in self.identifiers.values() {
+                held.take_if(scopes::PATIENT_IDENTIFIER, identifiers::key(&it.system, &it.value));
+            }
         }
         for (contact, _) in self.emergency_contacts.of(id.into()) {
             held.take(scopes::PATIENT_EMERGENCY_CONTACT, contact.to_string());

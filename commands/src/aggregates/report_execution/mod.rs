@@ -110,6 +110,12 @@ impl Command for RunReport {
         Target::new(self.id)
     }
 
+    /// Patients ask for reports on themselves. Which reports there are for them, the words of the report say.
+    fn is_own(&self, _: Option<&ReportExecution>, caller: &Caller) -> bool {
+        let about = self.parameters.get("patient").and_then(|it| Uuid::try_parse(it.as_str()).ok());
+        about.is_some_and(|it| caller.reads_own(it.into()))
+    }
+
     fn reads(&self, _: Option<&ReportExecution>, _: &Found) -> Reads {
         Reads::nothing().stream::<Report>(report_of(self.report_code.as_str()))
     }

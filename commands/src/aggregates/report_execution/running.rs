@@ -116,6 +116,7 @@ impl Command for FailReport {
 impl Command for DownloadReport {
     const NAME: &'static str = "download-report";
     const PERMISSION: Permission = Permission::Own;
+    const NEEDS_IDENTITY: bool = true;
     type Aggregate = ReportExecution;
 
     fn target(&self) -> Target {

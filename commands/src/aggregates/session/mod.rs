@@ -1,16 +1,53 @@
 //! Sessions: starting, renewing, ending and revoking sessions. All but the last are not in the registry, since sessions
 //! have routes of their own.
 
+/// Declares that a command applies to a session, and that it may be given in this session.
+macro_rules! about_a_session {
+    () => {
+        fn target(&self) -> Target {
+            Target::existing(self.session_id)
+        }
+
+        fn is_own(&self, _: Option<&Session>, caller: &Caller) -> bool {
+            caller.session_id == Some(self.session_id.0)
+        }
+    };
+}
+
+/// Declares that a command begins a session, for which the user and the user's sessions are looked up.
+macro_rules! begins_a_session {
+    () => {
+        fn target(&self) -> Target {
+            Target::new(Some(self.opening.id))
+        }
+
+        fn reads(&self, _: Option<&Session>, _: &Found) -> Reads {
+            of_user(self.opening.user_id)
+        }
+    };
+}
+
+mod open_id;
+mod opening;
+mod passkeys;
+mod service;
+
 use chrono::{DateTime, Utc};
 use hims_domain::permission::Update;
-use hims_domain::session::{EndReason, Event, Session};
+use hims_domain::session::{AuthMethod, EndReason, Event, Session};
 use hims_domain::user::{self, User};
 use hims_domain::{Personal, SessionId, UserId, described, terms};
+use serde::Deserialize;
 use uuid::Uuid;
+
+pub(crate) use open_id::StartOpenIdSession;
+pub(crate) use opening::Opening;
+pub(crate) use passkeys::{ConfirmIdentityByPasskey, StartPasskeySession, UsedPasskey};
+pub(crate) use service::StartServiceSession;
 
 use super::user::{check_not_above_user, reads_named};
 use crate::access::one_time::{self, OneTimeCode};
-use crate::machinery::command::existing;
+use crate::machinery::command::{existing, never_sent};
 use crate::machinery::refusal::refusals;
 use crate::{
     Caller, Claims, Command, Context, Decision, Found, Held, Permission, Reads, Refused, Registry, Target, refuse,
@@ -24,6 +61,8 @@ pub(crate) fn register(registry: &mut Registry) {
 refusals! {
     Changed = Conflict, "user-changed", "the user was changed during the login; log in again";
     Over = Conflict, "session-over", "the session is over; log in again";
+    WrongSecret = Rule, "wrong-secret", "the client_id or the client_secret is wrong, or not good any more";
+    TooManyOpen = TooMany, "too-many-sessions", "this account has too many sessions; use a token until it expires";
     WrongCode = Rule, "wrong-code", "the code is wrong, or was used before; wait for the next one";
 }
 
@@ -37,27 +76,6 @@ terms! {
 }
 
 described! {
-    /// Begins a session of a user whose password was right, and who gave a code if there is a second factor. Records
-    /// the end of the user's sessions that ran out.
-    pub struct StartSession {
-        /// The id of the new session.
-        pub id: SessionId,
-        /// The user who logs in.
-        pub user_id: UserId,
-        /// The hash with which the password was compared. The session is refused if the user's hash has changed since.
-        pub compared_with: hims_domain::values::Text<255>,
-        /// The code that the user gave; `None` for none.
-        pub code: Option<OneTimeCode>,
-        /// The SHA-256 hash of the bearer token, in hex.
-        pub token_hash: hims_domain::values::Text<64>,
-        /// When the session ends unless it is used.
-        pub idle_expires_at: DateTime<Utc>,
-        /// When the session ends at the latest, however much it is used.
-        pub absolute_expires_at: DateTime<Utc>,
-        /// Until when the login is a proof of who the user is.
-        pub identity_confirmed_until: DateTime<Utc>,
-    }
-
     /// Proves again who the user of a session is, with the password, and with a code if the user has a second factor.
     pub struct ConfirmIdentity {
         /// Which session.
@@ -94,6 +112,19 @@ described! {
     }
 }
 
+/// Begins a session of a user whose password was right, and who gave a code if there is a second factor.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct StartSession {
+    /// The session.
+    pub(crate) opening: Opening,
+    /// The hash with which the password was compared. The session is refused if the user's hash has changed since.
+    pub(crate) compared_with: String,
+    /// The code that the user gave; `None` for none.
+    pub(crate) code: Option<OneTimeCode>,
+}
+
+never_sent!(StartSession);
+
 fn reason(ending: Ending) -> EndReason {
     match ending {
         Ending::Logout => EndReason::Logout,
@@ -115,20 +146,50 @@ fn proven(
     if !user.is_active || hash.map(String::as_str) != Some(compared_with) {
         return refuse(Refusal::Changed);
     }
+    factor_used(ctx, user, code)
+}
+
+/// Checks that the code is right if a user has a second factor. Returns what is recorded of the code.
+fn factor_used(ctx: &Context<'_>, user: &User, code: Option<&OneTimeCode>) -> Result<Option<user::Event>, Refused> {
     let Some(factor) = user.confirmed_factor() else { return Ok(None) };
-    match code.and_then(|code| one_time::used(factor, code, ctx.now)) {
+    match code.and_then(|code| one_time::used(factor, code, ctx.now, ctx.caller.session_id.map(SessionId))) {
         None => refuse(Refusal::WrongCode),
         used => Ok(used),
     }
 }
 
-/// Adds that a code was used. This is recorded in the same append as what the code was given for, so that a code is
-/// right only once, whichever nodes it is given to.
-fn used_up(decision: Decision<Session>, user_id: UserId, used: Option<user::Event>) -> Decision<Session> {
-    match used {
-        Some(used) => decision.also::<User>(user_id, used),
-        None => decision,
+/// Records a proof of who uses an open session, in the same append as what `prove` says that the proof changes of the
+/// user, so that a code is right only once.
+fn confirmed(
+    state: Option<&Session>,
+    ctx: &Context<'_>,
+    identity_confirmed_until: DateTime<Utc>,
+    prove: impl FnOnce(UserId) -> Result<Option<user::Event>, Refused>,
+) -> Result<Decision<Session>, Refused> {
+    let session = existing(state)?;
+    if !session.is_open(ctx.now) {
+        return refuse(Refusal::Over);
     }
+    let used = prove(session.user_id)?;
+    let confirmed = Decision::event(Event::IdentityConfirmed { identity_confirmed_until });
+    Ok(used.into_iter().fold(confirmed, |it, used| it.also::<User>(session.user_id, used)))
+}
+
+/// Looks up a user and the user's sessions.
+fn of_user(user_id: UserId) -> Reads {
+    Reads::nothing().owners::<Session>(scopes::USER_SESSIONS, user_id.to_string()).stream::<User>(user_id)
+}
+
+/// Adds the end of the sessions of a user that ran out.
+fn ending_what_ran_out(begun: Decision<Session>, ctx: &Context<'_>, user_id: UserId) -> Decision<Session> {
+    let over = ctx.found.owners::<Session>(scopes::USER_SESSIONS, user_id.to_string());
+    over.filter(|(_, session)| session.ended.is_none() && !session.is_open(ctx.now)).fold(
+        begun,
+        |decision, (id, session)| {
+            let reason = if ctx.now >= session.absolute_expires_at { EndReason::Expired } else { EndReason::Idle };
+            decision.also::<Session>(id, Event::Ended { reason })
+        },
+    )
 }
 
 impl Claims for Session {
@@ -146,32 +207,11 @@ impl Command for StartSession {
     const PERMISSION: Permission = Permission::System;
     type Aggregate = Session;
 
-    fn target(&self) -> Target {
-        Target::new(Some(self.id))
-    }
-
-    fn reads(&self, _: Option<&Session>, _: &Found) -> Reads {
-        Reads::nothing().owners::<Session>(scopes::USER_SESSIONS, self.user_id.to_string()).stream::<User>(self.user_id)
-    }
+    begins_a_session!();
 
     fn decide(self, _: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
-        let used = proven(ctx, self.user_id, self.compared_with.as_str(), self.code.as_ref())?;
-        let begun = Decision::event(Event::Started {
-            user_id: self.user_id,
-            token_hash: self.token_hash.as_str().to_owned().into(),
-            idle_expires_at: self.idle_expires_at,
-            absolute_expires_at: self.absolute_expires_at,
-            identity_confirmed_until: self.identity_confirmed_until,
-        });
-        let begun = used_up(begun, self.user_id, used);
-        let over = ctx.found.owners::<Session>(scopes::USER_SESSIONS, self.user_id.to_string());
-        Ok(over.filter(|(_, session)| session.ended.is_none() && !session.is_open(ctx.now)).fold(
-            begun,
-            |decision, (id, session)| {
-                let reason = if ctx.now >= session.absolute_expires_at { EndReason::Expired } else { EndReason::Idle };
-                decision.also::<Session>(id, Event::Ended { reason })
-            },
-        ))
+        let used = proven(ctx, self.opening.user_id, &self.compared_with, self.code.as_ref())?;
+        Ok(self.opening.begin((AuthMethod::Password, None), used, ctx))
     }
 }
 
@@ -180,27 +220,16 @@ impl Command for ConfirmIdentity {
     const PERMISSION: Permission = Permission::System;
     type Aggregate = Session;
 
-    fn target(&self) -> Target {
-        Target::existing(self.session_id)
-    }
-
-    fn is_own(&self, _: Option<&Session>, caller: &Caller) -> bool {
-        caller.session_id == Some(self.session_id.0)
-    }
+    about_a_session!();
 
     fn reads(&self, state: Option<&Session>, _: &Found) -> Reads {
         Reads::nothing().maybe::<User>(state.map(|session| session.user_id))
     }
 
     fn decide(self, state: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
-        let session = existing(state)?;
-        if !session.is_open(ctx.now) {
-            return refuse(Refusal::Over);
-        }
-        let used = proven(ctx, session.user_id, self.compared_with.as_str(), self.code.as_ref())?;
-        let identity_confirmed_until = self.identity_confirmed_until;
-        let confirmed = Decision::event(Event::IdentityConfirmed { identity_confirmed_until });
-        Ok(used_up(confirmed, session.user_id, used))
+        confirmed(state, ctx, self.identity_confirmed_until, |user_id| {
+            proven(ctx, user_id, self.compared_with.as_str(), self.code.as_ref())
+        })
     }
 }
 
@@ -209,13 +238,7 @@ impl Command for RenewSession {
     const PERMISSION: Permission = Permission::System;
     type Aggregate = Session;
 
-    fn target(&self) -> Target {
-        Target::existing(self.session_id)
-    }
-
-    fn is_own(&self, _: Option<&Session>, caller: &Caller) -> bool {
-        caller.session_id == Some(self.session_id.0)
-    }
+    about_a_session!();
 
     fn decide(self, state: Option<&Session>, ctx: &Context<'_>) -> Result<Decision<Session>, Refused> {
         let session = existing(state)?;
@@ -231,13 +254,7 @@ impl Command for EndSession {
     const PERMISSION: Permission = Permission::System;
     type Aggregate = Session;
 
-    fn target(&self) -> Target {
-        Target::existing(self.session_id)
-    }
-
-    fn is_own(&self, _: Option<&Session>, caller: &Caller) -> bool {
-        caller.session_id == Some(self.session_id.0)
-    }
+    about_a_session!();
 
     fn decide(self, state: Option<&Session>, _: &Context<'_>) -> Result<Decision<Session>, Refused> {
         let session = existing(state)?;

@@ -16,17 +16,19 @@ fn minutes(minutes: i64) -> DateTime<Utc> {
     now() + TimeDelta::minutes(minutes)
 }
 
-fn start() -> StartSession {
-    StartSession {
+fn opening() -> Opening {
+    Opening {
         id: SESSION,
         user_id: DOCTOR,
-        compared_with: "$argon2id$one".into(),
-        code: None,
-        token_hash: "0123abcd".into(),
+        token_hash: "0123abcd".to_owned(),
         idle_expires_at: minutes(30),
         absolute_expires_at: minutes(720),
         identity_confirmed_until: minutes(10),
     }
+}
+
+fn start() -> StartSession {
+    StartSession { opening: opening(), compared_with: "$argon2id$one".to_owned(), code: None }
 }
 
 /// No session yet, and a user whose password hash is the compared one.
@@ -46,6 +48,21 @@ fn started_with(token_hash: &str, idle: i64, absolute: i64) -> Event {
         idle_expires_at: minutes(idle),
         absolute_expires_at: minutes(absolute),
         identity_confirmed_until: minutes(10),
+        auth_method: AuthMethod::Password,
+        scopes: None,
+    }
+}
+
+/// A session that began in this way.
+fn started_by(auth_method: AuthMethod) -> Event {
+    Event::Started {
+        user_id: DOCTOR,
+        token_hash: "0123abcd".to_owned().into(),
+        idle_expires_at: minutes(30),
+        absolute_expires_at: minutes(720),
+        identity_confirmed_until: minutes(10),
+        auth_method,
+        scopes: None,
     }
 }
 
@@ -189,7 +206,7 @@ fn a_code_is_used_up_with_the_beginning_of_the_session() {
     let recovery_code_hash = recovery_code_hash(&OneTimeCode::new("recovery")).into();
     start_with(Some("recovery"), with_factor())
         .then([started(30, 720)])
-        .then_also::<User>(DOCTOR, [user::Event::RecoveryCodeUsed { recovery_code_hash, left: 0 }]);
+        .then_also::<User>(DOCTOR, [user::Event::RecoveryCodeUsed { recovery_code_hash, left: 0, session_id: None }]);
 }
 
 #[test]
@@ -204,6 +221,7 @@ fn without_a_right_code_no_session_begins() {
             user::Event::RecoveryCodeUsed {
                 recovery_code_hash: recovery_code_hash(&OneTimeCode::new("recovery")).into(),
                 left: 0,
+                session_id: None,
             },
         ),
     ] {
@@ -215,6 +233,65 @@ fn without_a_right_code_no_session_begins() {
 #[test]
 fn a_second_factor_that_is_not_confirmed_asks_for_no_code() {
     start_with(None, with_factor().into_iter().take(2).collect()).then([started(30, 720)]).then_nothing_else();
+}
+
+/// A user with a passkey of which this is known.
+fn with_passkey(known: &str) -> Vec<user::Event> {
+    let added = user::Event::PasskeyAdded {
+        passkey_id: id(0xb1),
+        name: Personal::Known("Telephone".into()),
+        credential_id: "key".to_owned().into(),
+        credential: known.to_owned().into(),
+        added_at: now(),
+    };
+    vec![created_with(json!({"password_hash": "$argon2id$one"})), added]
+}
+
+/// A use of the passkey, of which `counted 1` was known, and `counted 2` from now on.
+fn used_passkey() -> UsedPasskey {
+    UsedPasskey {
+        passkey_id: id(0xb1),
+        compared_with: "counted 1".to_owned().into(),
+        credential: Some("counted 2".to_owned().into()),
+    }
+}
+
+fn start_with_passkey() -> StartPasskeySession {
+    StartPasskeySession { opening: opening(), used: used_passkey() }
+}
+
+#[test]
+fn a_passkey_is_used_with_what_it_is_used_for_and_only_as_it_was_when_it_was_checked() {
+    let used = || user::Event::PasskeyUsed {
+        passkey_id: id(0xb1),
+        credential: Some("counted 2".to_owned().into()),
+        used_at: now(),
+    };
+    given([])
+        .and::<User>(DOCTOR, with_passkey("counted 1"))
+        .when(start_with_passkey())
+        .then([started_by(AuthMethod::Passkey)])
+        .then_also::<User>(DOCTOR, [used()]);
+    let confirm = || ConfirmIdentityByPasskey {
+        session_id: SESSION,
+        used: used_passkey(),
+        identity_confirmed_until: minutes(40),
+    };
+    given([started(30, 720)])
+        .and::<User>(DOCTOR, with_passkey("counted 1"))
+        .when(confirm())
+        .then([Event::IdentityConfirmed { identity_confirmed_until: minutes(40) }])
+        .then_also::<User>(DOCTOR, [used()]);
+    let removed = user::Event::PasskeyRemoved { passkey_id: id(0xb1) };
+    for last in [vec![used()], vec![removed], vec![user::Event::Deactivated]] {
+        let user = || with_passkey("counted 1").into_iter().chain(last.clone()).collect::<Vec<_>>();
+        given([]).and::<User>(DOCTOR, user()).when(start_with_passkey()).then_refused(Refusal::Changed);
+        given([started(30, 720)]).and::<User>(DOCTOR, user()).when(confirm()).then_refused(Refusal::Changed);
+    }
+    given([started(30, 720), ended(EndReason::Revoked)])
+        .and::<User>(DOCTOR, with_passkey("counted 1"))
+        .when(confirm())
+        .then_refused(Refusal::Over);
 }
 
 fn revoke() -> RevokeSession {

@@ -1,33 +1,82 @@
 //! Users: creating users, changing their profiles, roles, departments and passwords, and ending their access.
 
+/// Declares that a command applies to a user, and that users may give it about themselves.
+macro_rules! about_a_user {
+    () => {
+        fn target(&self) -> Target {
+            Target::existing(self.user_id)
+        }
+
+        fn is_own(&self, _: Option<&User>, caller: &Caller) -> bool {
+            caller.user_id() == Some(self.user_id)
+        }
+    };
+}
+
+/// Declares that a command applies to a user, of whom the roles are looked up: nobody works on whoever may do more.
+macro_rules! about_another_user {
+    () => {
+        fn target(&self) -> Target {
+            Target::existing(self.user_id)
+        }
+
+        fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
+            reads_roles_of(state)
+        }
+    };
+}
+
+/// Declares that a command takes away a way in which a user logs in: from the caller, or from a user who may do no more
+/// than the caller. It ends the user's other sessions.
+macro_rules! takes_a_way_in {
+    () => {
+        about_a_user!();
+
+        fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
+            with_sessions_of(reads_roles_of(state), self.user_id)
+        }
+    };
+}
+
 mod acting;
+mod identities;
+mod passkeys;
 mod passwords;
 mod patients;
 mod roles;
 mod second_factor;
+mod service;
 
 use std::collections::BTreeSet;
 
 use hims_domain::department::Department;
 use hims_domain::permission::{Create, Delete, Update};
 use hims_domain::session::EndReason;
-use hims_domain::user::{Created, Event, Profile, User};
+use hims_domain::user::{Created, Event, ExternalIdentity, Profile, User};
 use hims_domain::values::Email;
 use hims_domain::{DepartmentId, Personal, RoleId, UserId, described};
 use uuid::Uuid;
 
 pub(crate) use acting::{acting, check_provider, reads_named};
+pub(crate) use identities::LinkOwnIdentity;
+pub use identities::{LinkUserIdentity, UnlinkUserIdentity};
+pub use passkeys::RemovePasskey;
+pub(crate) use passkeys::{AddPasskey, check_may_add_passkey};
+pub(crate) use passwords::CompletePasswordReset;
 pub use passwords::{ChangePassword, ResetPassword};
 pub use patients::{LinkUserToPatient, UnlinkUserFromPatient};
 pub use roles::{ChangeUserRole, Roles};
-pub(crate) use roles::{administrators_key, check_not_above_user, found_administrators, reads_roles};
+pub(crate) use roles::{
+    administrators, administrators_key, check_administrator_stays, check_not_above_user, found_administrators,
+    reads_roles,
+};
 pub use second_factor::RemoveSecondFactor;
 pub(crate) use second_factor::{ConfirmSecondFactor, EnrolSecondFactor, RefuseCode};
+pub(crate) use service::{AddClientSecret, check_person};
+pub use service::{ChangeServiceAccountScopes, CreateServiceAccount, EndClientSecret};
 
 use self::passwords::{end_sessions, with_sessions_of};
-use self::roles::{
-    administrators, check_not_above, check_roles, is_administrator, is_last_administrator, reads_roles_of,
-};
+use self::roles::{check_not_above, check_roles, reads_roles_of};
 use super::department::open_department;
 use crate::machinery::command::existing;
 use crate::machinery::refusal::refusals;
@@ -47,6 +96,12 @@ pub(crate) fn register(registry: &mut Registry) {
         .add::<ChangePassword>()
         .add::<ResetPassword>()
         .add::<RemoveSecondFactor>()
+        .add::<RemovePasskey>()
+        .add::<LinkUserIdentity>()
+        .add::<UnlinkUserIdentity>()
+        .add::<CreateServiceAccount>()
+        .add::<ChangeServiceAccountScopes>()
+        .add::<EndClientSecret>()
         .add::<LinkUserToPatient>()
         .add::<UnlinkUserFromPatient>();
 }
@@ -55,6 +110,7 @@ refusals! {
     WrongPassword = Rule, "wrong-password", "the current password is wrong";
     SamePassword = Rule, "same-password", "choose a password that differs from the current one";
     LastAdministrator = Conflict, "last-administrator", "this is the last active administrator; make another one first";
+    ResetOver = Rule, "reset-over", "the link was used, replaced or is too old; ask for another one";
     NotHashed = Conflict, "not-hashed", "the password could not be hashed; try again";
     NotActing = Conflict, "inactive-provider", "the user is not active; name somebody who is";
     TreatsThemselves = Rule, "treating-oneself", "nobody may treat themselves; somebody else must do this";
@@ -63,6 +119,13 @@ refusals! {
     NotEnrolled = Conflict, "not-enrolled", "begin with POST /api/v1/sessions/current/second-factor";
     WrongCode = Rule, "wrong-code", "the code is wrong, or was used before; wait for the next one";
     CodeMissing = Rule, "code-missing", "give a code of the second factor, or a recovery code, as code";
+    Erased = Conflict, "erased", "the user was erased; create another user";
+    IsService = Conflict, "service-account", "this is a service account, which has neither password nor patient";
+    NoService = Conflict, "no-service-account", "this user is a person; create-service-account makes one for a program";
+    TooManyIdentities = Conflict, "too-many-identities", "the user has ten; take one away with unlink-user-identity";
+    HasPasskey = Conflict, "passkey-exists", "this passkey is one of the user's already";
+    TooManyPasskeys = Conflict, "too-many-passkeys", "the user has ten; take one away with remove-passkey";
+    OwnLink = Rule, "own-link", "have somebody else link you to the patient who you are";
     LinkedAlready = Conflict, "linked-already", "the user is linked to another patient; unlink the user first";
 }
 
@@ -134,11 +197,18 @@ fn check_name(profile: &Profile) -> Result<(), Refused> {
 }
 
 impl Claims for User {
-    /// The e-mail address and the linked patient are unique keys; the roles are shared keys, by which users are found.
+    /// The e-mail address, the linked patient, the identities at a provider and the keys of passkeys are unique keys; the
+    /// roles are shared keys, by which users are found.
     fn claims(&self, _: Uuid, held: &mut Held) {
         held.take_if(scopes::USER_EMAIL, self.email.known().map(Email::as_str))
             .take_if(scopes::USER_PATIENT, self.patient_id.map(|it| it.to_string()))
             .share_if(scopes::USERS_OF_DEPARTMENT, self.department_id.map(|it| it.to_string()));
+        for key in self.identities.iter().filter_map(ExternalIdentity::key) {
+            held.take(scopes::USER_IDENTITY, scopes::key(&key));
+        }
+        for credential_id in self.passkeys.iter().filter_map(|it| it.credential_id.known()) {
+            held.take(scopes::USER_PASSKEY, credential_id);
+        }
         for role in self.role_ids() {
             held.share(scopes::USERS_WITH_ROLE, role.to_string());
         }
@@ -276,9 +346,7 @@ impl Command for DeactivateUser {
         if !user.is_active {
             return Ok(Decision::nothing());
         }
-        if user.role_ids().any(is_administrator) && is_last_administrator(ctx.found, self.user_id) {
-            return refuse(Refusal::LastAdministrator);
-        }
+        check_administrator_stays(ctx.found, (self.user_id, user), std::iter::empty())?;
         Ok(end_sessions(Decision::event(Event::Deactivated), ctx, EndReason::Revoked, None))
     }
 }
@@ -289,17 +357,14 @@ impl Command for ReactivateUser {
     const REVERSED_BY: Option<&'static str> = Some(DeactivateUser::NAME);
     type Aggregate = User;
 
-    fn target(&self) -> Target {
-        Target::existing(self.user_id)
-    }
-
-    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
-        reads_roles_of(state)
-    }
+    about_another_user!();
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let user = existing(state)?;
         check_not_above_user(ctx, user)?;
+        if user.is_erased() {
+            return refuse(Refusal::Erased);
+        }
         if user.is_active { Ok(Decision::nothing()) } else { Ok(Decision::event(Event::Reactivated)) }
     }
 }

@@ -1,14 +1,16 @@
 //! The passwords of users. A new password ends the sessions that were begun with the old password.
 
+use hims_domain::password_reset::{self, PasswordReset};
 use hims_domain::permission::Update;
 use hims_domain::session::{self, EndReason, Session};
 use hims_domain::user::{Event, User};
 use hims_domain::{UserId, described};
+use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Refusal;
 use super::roles::{check_not_above_user, reads_roles_of};
-use crate::machinery::command::existing;
+use super::{Refusal, check_person};
+use crate::machinery::command::{existing, never_sent};
 use crate::{
     Caller, Command, Context, Decision, Found, NewPassword, Password, Passwords, Permission, Reads, Refused, Target,
     refuse, scopes,
@@ -34,6 +36,19 @@ described! {
     }
 }
 
+/// Gives a user the password that the user chose with the link in an e-mail, and ends all sessions of the user.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct CompletePasswordReset {
+    /// Which user.
+    pub(crate) user_id: UserId,
+    /// The request for which the e-mail was sent.
+    pub(crate) request_id: Uuid,
+    /// The new password, whose rules were checked before.
+    pub(crate) new_password: NewPassword,
+}
+
+never_sent!(CompletePasswordReset);
+
 /// Adds the end of all open sessions of a user to a decision, except for the session `but`.
 pub(super) fn end_sessions(
     decision: Decision<User>,
@@ -46,9 +61,36 @@ pub(super) fn end_sessions(
         .fold(decision, |decision, (id, _)| decision.also::<Session>(id, session::Event::Ended { reason }))
 }
 
+/// Adds the end of all open sessions of a user but for the caller's, because the user logs in in another way from now on.
+pub(super) fn end_other_sessions(decision: Decision<User>, ctx: &Context<'_>) -> Decision<User> {
+    end_sessions(decision, ctx, EndReason::Revoked, ctx.caller.session_id)
+}
+
 /// Also looks up the sessions of a user.
 pub(super) fn with_sessions_of(reads: Reads, user: UserId) -> Reads {
     reads.owners::<Session>(scopes::USER_SESSIONS, user.to_string())
+}
+
+/// Looks up what a new password puts an end to: the sessions of a user, and a link that was sent by e-mail.
+fn with_all_of(reads: Reads, user: UserId) -> Reads {
+    with_sessions_of(reads, user).stream::<PasswordReset>(PasswordReset::stream_of(user))
+}
+
+/// Decides to give a user a password, and to end the user's sessions, except for the session `but`.
+fn changed(ctx: &Context<'_>, must_change_password: bool, but: Option<Uuid>) -> Result<Decision<User>, Refused> {
+    let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
+    let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password };
+    Ok(end_sessions(Decision::event(changed), ctx, EndReason::PasswordChange, but))
+}
+
+/// Adds that a link which was sent by e-mail can no longer be used.
+fn void_reset(decision: Decision<User>, ctx: &Context<'_>, user: UserId) -> Decision<User> {
+    let stream = PasswordReset::stream_of(user);
+    let open = ctx.found.get::<PasswordReset>(stream).and_then(|it| it.open.as_ref());
+    match open.map(|it| it.request_id) {
+        Some(request_id) => decision.also::<PasswordReset>(stream, password_reset::Event::Voided { request_id }),
+        None => decision,
+    }
 }
 
 impl Command for ChangePassword {
@@ -57,16 +99,10 @@ impl Command for ChangePassword {
     const COMPARES_PASSWORD: bool = true;
     type Aggregate = User;
 
-    fn target(&self) -> Target {
-        Target::existing(self.user_id)
-    }
+    about_a_user!();
 
     fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
-        with_sessions_of(Reads::nothing(), self.user_id)
-    }
-
-    fn is_own(&self, _: Option<&User>, caller: &Caller) -> bool {
-        caller.user_id() == Some(self.user_id)
+        with_all_of(Reads::nothing(), self.user_id)
     }
 
     fn passwords<'a>(&'a self, state: Option<&'a User>) -> Passwords<'a> {
@@ -86,9 +122,7 @@ impl Command for ChangePassword {
             return refuse(Refusal::SamePassword);
         }
         self.new_password.refuse_personal("/new_password", &user.email, &user.profile)?;
-        let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
-        let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password: false };
-        Ok(end_sessions(Decision::event(changed), ctx, EndReason::PasswordChange, ctx.caller.session_id))
+        Ok(void_reset(changed(ctx, false, ctx.caller.session_id)?, ctx, self.user_id))
     }
 }
 
@@ -103,7 +137,7 @@ impl Command for ResetPassword {
     }
 
     fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
-        with_sessions_of(reads_roles_of(state), self.user_id)
+        with_all_of(reads_roles_of(state), self.user_id)
     }
 
     fn passwords<'a>(&'a self, _: Option<&'a User>) -> Passwords<'a> {
@@ -113,9 +147,37 @@ impl Command for ResetPassword {
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let user = existing(state)?;
         check_not_above_user(ctx, user)?;
+        check_person(user)?;
         self.new_password.refuse_personal("/new_password", &user.email, &user.profile)?;
-        let Some(hash) = ctx.password_hash.clone() else { return refuse(Refusal::NotHashed) };
-        let changed = Event::PasswordChanged { password_hash: hash.into(), must_change_password: true };
-        Ok(end_sessions(Decision::event(changed), ctx, EndReason::PasswordChange, None))
+        Ok(void_reset(changed(ctx, true, None)?, ctx, self.user_id))
+    }
+}
+
+impl Command for CompletePasswordReset {
+    const NAME: &'static str = "complete-password-reset";
+    const PERMISSION: Permission = Permission::System;
+    type Aggregate = User;
+
+    fn target(&self) -> Target {
+        Target::existing(self.user_id)
+    }
+
+    fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
+        with_all_of(Reads::nothing(), self.user_id)
+    }
+
+    fn passwords<'a>(&'a self, _: Option<&'a User>) -> Passwords<'a> {
+        Passwords { set: Some(self.new_password.password()), compare: None }
+    }
+
+    fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
+        let (user, stream) = (existing(state)?, PasswordReset::stream_of(self.user_id));
+        let is_open = |it: &PasswordReset| it.is_open(self.request_id, ctx.now);
+        if !user.is_active || !ctx.found.get(stream).is_some_and(is_open) {
+            return refuse(Refusal::ResetOver);
+        }
+        self.new_password.refuse_personal("/new_password", &user.email, &user.profile)?;
+        let used = password_reset::Event::Used { request_id: self.request_id };
+        Ok(changed(ctx, false, None)?.also::<PasswordReset>(stream, used))
     }
 }

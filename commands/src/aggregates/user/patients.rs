@@ -5,14 +5,15 @@ use hims_domain::permission::Update;
 use hims_domain::user::{Event, User};
 use hims_domain::{PatientId, UserId, described};
 
-use super::Refusal;
 use super::roles::{check_not_above_user, reads_roles_of};
+use super::{Refusal, check_person};
 use crate::machinery::command::existing;
 use crate::{Command, Context, Decision, Found, Permission, Reads, Refused, Target, refuse};
 
 described! {
     /// Links a user's login to the patient who the user is. The user then sees the patient's own records, if a role of
-    /// the user includes `own_records`, and cannot treat this patient.
+    /// the user includes `own_records`, and cannot treat this patient. Somebody else must do that, who may read the
+    /// patient's records.
     pub struct LinkUserToPatient {
         /// Which user.
         pub user_id: UserId,
@@ -41,9 +42,17 @@ impl Command for LinkUserToPatient {
         reads_roles_of(state).stream::<Patient>(self.patient_id)
     }
 
+    fn opens(&self) -> Option<PatientId> {
+        Some(self.patient_id)
+    }
+
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let user = existing(state)?;
+        if ctx.caller.user_id() == Some(self.user_id) {
+            return refuse(Refusal::OwnLink);
+        }
         check_not_above_user(ctx, user)?;
+        check_person(user)?;
         ctx.named::<Patient>(self.patient_id, "/patient_id")?;
         match user.patient_id {
             Some(linked) if linked == self.patient_id => Ok(Decision::nothing()),
@@ -59,13 +68,7 @@ impl Command for UnlinkUserFromPatient {
     const REVERSED_BY: Option<&'static str> = Some(LinkUserToPatient::NAME);
     type Aggregate = User;
 
-    fn target(&self) -> Target {
-        Target::existing(self.user_id)
-    }
-
-    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
-        reads_roles_of(state)
-    }
+    about_another_user!();
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
         let user = existing(state)?;

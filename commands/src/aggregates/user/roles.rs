@@ -51,6 +51,15 @@ pub(crate) fn check_not_above_user(ctx: &Context<'_>, user: &User) -> Result<(),
     check_not_above(ctx, [user.role_id].iter().chain(&user.additional_role_ids))
 }
 
+/// The user whom a command is about, who is the caller or may do no more than the caller.
+pub(super) fn own_or_not_above<'a>(state: Option<&'a User>, ctx: &Context<'_>) -> Result<&'a User, Refused> {
+    let user = existing(state)?;
+    if ctx.caller.user_id().is_none_or(|it| it.0 != ctx.id) {
+        check_not_above_user(ctx, user)?;
+    }
+    Ok(user)
+}
+
 /// Refuses roles that allow more than the caller's own roles, so that no caller gives, takes over or takes away rights
 /// that the caller does not have. Callers who may change permissions are exempt: they can give themselves any right.
 pub(super) fn check_not_above<'a>(ctx: &Context<'_>, roles: impl Iterator<Item = &'a RoleId>) -> Result<(), Refused> {
@@ -82,7 +91,7 @@ pub(crate) fn administrators_key() -> String {
 }
 
 /// Also looks up every administrator.
-pub(super) fn administrators(reads: Reads) -> Reads {
+pub(crate) fn administrators(reads: Reads) -> Reads {
     reads.owners::<User>(scopes::USERS_WITH_ROLE, administrators_key())
 }
 
@@ -94,6 +103,16 @@ pub(crate) fn found_administrators(found: &Found) -> impl Iterator<Item = (UserI
 /// Whether there is no active administrator besides the user.
 pub(super) fn is_last_administrator(found: &Found, user: UserId) -> bool {
     !found_administrators(found).any(|(id, other)| id != user && other.is_active)
+}
+
+/// Refuses roles after which no active administrator would be left.
+pub(crate) fn check_administrator_stays(
+    found: &Found,
+    (id, user): (UserId, &User),
+    mut after: impl Iterator<Item = RoleId>,
+) -> Result<(), Refused> {
+    let loses_administrator = user.role_ids().any(is_administrator) && !after.any(is_administrator);
+    if loses_administrator && is_last_administrator(found, id) { refuse(Refusal::LastAdministrator) } else { Ok(()) }
 }
 
 impl Command for ChangeUserRole {
@@ -121,11 +140,8 @@ impl Command for ChangeUserRole {
             return Ok(Decision::nothing());
         }
         check_roles(ctx, role_id, &additional_role_ids)?;
-        let mut after = additional_role_ids.iter().copied().chain([role_id]);
-        let loses_administrator = user.role_ids().any(is_administrator) && !after.any(is_administrator);
-        if loses_administrator && is_last_administrator(ctx.found, self.user_id) {
-            return refuse(Refusal::LastAdministrator);
-        }
+        let after = additional_role_ids.iter().copied().chain([role_id]);
+        check_administrator_stays(ctx.found, (self.user_id, user), after)?;
         Ok(Decision::event(Event::RoleChanged { role_id, additional_role_ids }))
     }
 }

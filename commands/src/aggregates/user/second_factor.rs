@@ -2,15 +2,14 @@
 //! their routes hold what a user is told once, and a login counts.
 
 use hims_domain::permission::Update;
-use hims_domain::session::EndReason;
 use hims_domain::user::{Event, User};
 use hims_domain::values::Reason;
-use hims_domain::{Personal, UserId, described};
+use hims_domain::{Personal, SessionId, UserId, described};
 use serde::Deserialize;
 
 use super::Refusal;
-use super::passwords::{end_sessions, with_sessions_of};
-use super::roles::{check_not_above_user, reads_roles_of};
+use super::passwords::{end_other_sessions, with_sessions_of};
+use super::roles::{own_or_not_above, reads_roles_of};
 use crate::access::one_time::{self, OneTimeCode};
 use crate::machinery::command::{existing, never_sent};
 use crate::{
@@ -50,13 +49,15 @@ never_sent!(EnrolSecondFactor, ConfirmSecondFactor, RefuseCode);
 
 described! {
     /// Takes away the second factor of a user, for example because the device is lost, and ends the user's other
-    /// sessions. Users take their own second factor away with a code of it, or with a recovery code.
+    /// sessions. Users take their own second factor away with a code of it, with a recovery code, or in a session that
+    /// they began with a recovery code.
     pub struct RemoveSecondFactor {
         /// Which user.
         pub user_id: UserId,
         /// Why the second factor is taken away.
         pub reason: Personal<Reason>,
-        /// A code of the second factor, or a recovery code; must be given by the user whose second factor it is.
+        /// A code of the second factor, or a recovery code; must be given by the user whose second factor it is, unless
+        /// the session began with a recovery code.
         pub code: Option<OneTimeCode>,
     }
 }
@@ -66,13 +67,7 @@ impl Command for EnrolSecondFactor {
     const PERMISSION: Permission = Permission::Own;
     type Aggregate = User;
 
-    fn target(&self) -> Target {
-        Target::existing(self.user_id)
-    }
-
-    fn is_own(&self, _: Option<&User>, caller: &Caller) -> bool {
-        caller.user_id() == Some(self.user_id)
-    }
+    about_a_user!();
 
     fn passwords<'a>(&'a self, state: Option<&'a User>) -> Passwords<'a> {
         let hash = state.and_then(|user| user.password_hash.as_ref()).and_then(Personal::known);
@@ -96,13 +91,7 @@ impl Command for ConfirmSecondFactor {
     const PERMISSION: Permission = Permission::Own;
     type Aggregate = User;
 
-    fn target(&self) -> Target {
-        Target::existing(self.user_id)
-    }
-
-    fn is_own(&self, _: Option<&User>, caller: &Caller) -> bool {
-        caller.user_id() == Some(self.user_id)
-    }
+    about_a_user!();
 
     fn reads(&self, _: Option<&User>, _: &Found) -> Reads {
         with_sessions_of(Reads::nothing(), self.user_id)
@@ -120,7 +109,7 @@ impl Command for ConfirmSecondFactor {
         let recovery_code_hashes = self.recovery_code_hashes;
         let confirmed = Event::SecondFactorConfirmed { used_step, recovery_code_hashes };
         // The other sessions were begun with the password alone.
-        Ok(end_sessions(Decision::event(confirmed), ctx, EndReason::Revoked, ctx.caller.session_id))
+        Ok(end_other_sessions(Decision::event(confirmed), ctx))
     }
 }
 
@@ -148,32 +137,22 @@ impl Command for RemoveSecondFactor {
     const COMPARES_PASSWORD: bool = true;
     type Aggregate = User;
 
-    fn target(&self) -> Target {
-        Target::existing(self.user_id)
-    }
-
-    fn is_own(&self, _: Option<&User>, caller: &Caller) -> bool {
-        caller.user_id() == Some(self.user_id)
-    }
-
-    fn reads(&self, state: Option<&User>, _: &Found) -> Reads {
-        with_sessions_of(reads_roles_of(state), self.user_id)
-    }
+    takes_a_way_in!();
 
     fn decide(self, state: Option<&User>, ctx: &Context<'_>) -> Result<Decision<User>, Refused> {
-        let user = existing(state)?;
+        let user = own_or_not_above(state, ctx)?;
         let is_own = ctx.caller.user_id() == Some(self.user_id);
-        if !is_own {
-            check_not_above_user(ctx, user)?;
-        }
         let Some(factor) = &user.second_factor else { return Ok(Decision::nothing()) };
-        if is_own && factor.is_confirmed {
+        // Who logged in with a recovery code has proved that the second factor is theirs, and that the device is lost.
+        let session = ctx.caller.session_id.map(SessionId);
+        let is_recovered = session.is_some() && factor.recovered_in == session;
+        if is_own && factor.is_confirmed && !is_recovered {
             let Some(code) = &self.code else { return refuse(Refusal::CodeMissing) };
-            if one_time::used(factor, code, ctx.now).is_none() {
+            if one_time::used(factor, code, ctx.now, session).is_none() {
                 return refuse(Refusal::WrongCode);
             }
         }
         let removed = Decision::event(Event::SecondFactorRemoved { reason: self.reason });
-        Ok(end_sessions(removed, ctx, EndReason::Revoked, ctx.caller.session_id))
+        Ok(end_other_sessions(removed, ctx))
     }
 }

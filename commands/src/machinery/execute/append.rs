@@ -23,15 +23,16 @@ impl Executor {
         decision: &Decision<C::Aggregate>,
         planned: Vec<Planned>,
     ) -> Result<Attempt, Failure> {
-        let Trial { request, course, timeline, id, found, now, entropy, .. } = trial;
+        let Trial { request, course, era, id, found, now, entropy, .. } = trial;
         let command_id = request.idempotency_key.unwrap_or_else(|| new_id(self.now(), *entropy, u64::MAX));
         let append = Append {
             streams: planned.iter().map(|it| it.append.clone()).collect(),
             guards: guards(found, &planned),
             claims: planned.iter().flat_map(Planned::claims).collect(),
             receipt: request.idempotency_key.map(|key| Receipt::new(key, request.fingerprint.clone())),
+            erases: decision.erases.clone(),
             metadata: metadata(C::NAME, command_id, *now, request),
-            timeline: Some(*timeline),
+            timeline: Some(era.timeline),
             until: Some(course.deadline),
         };
         course.note(true);
@@ -43,6 +44,9 @@ impl Executor {
         match appended {
             Ok(appended) => {
                 let remembered = self.remember(trial, planned, appended.first).await;
+                if !decision.erases.is_empty() {
+                    self.forget_states();
+                }
                 Ok(Attempt::Done(remembered))
             }
             Err(AppendError::Conflict { stream_id }) if begins(decision, found, stream_id) => {
@@ -144,7 +148,7 @@ impl Executor {
 
     /// Remembers the states after an append, and describes what was appended. By the deadline at the latest.
     async fn remember<C: Command>(&self, trial: &Trial<'_, C>, planned: Vec<Planned>, first: Position) -> Outcome {
-        let (id, timeline, deadline) = (trial.id, trial.timeline, trial.course.deadline);
+        let (id, era, deadline) = (trial.id, trial.era, trial.course.deadline);
         let mut outcome = Outcome {
             id,
             stream_type: C::Aggregate::STREAM,
@@ -174,7 +178,7 @@ impl Executor {
                         tracing::warn!(stream = %id, "the snapshot was not stored in time; the next load reads more events");
                     }
                 }
-                self.states.put(append.stream_id, Cached { timeline, version, state: Some(state) });
+                self.states.put(append.stream_id, Cached { era, version, state: Some(state) });
             }
         }
         outcome

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Attempt, Course, Executor, Turn};
 use crate::access::password;
+use crate::machinery::cache::Era;
 use crate::machinery::context::{FoundState, new_id};
 use crate::machinery::decision::Planned;
 use crate::machinery::load::load_short;
@@ -27,8 +28,8 @@ pub(super) struct Trial<'a, C: Command> {
     pub(super) command: &'a C,
     pub(super) request: &'a Request,
     pub(super) course: &'a Course,
-    /// The timeline of the log in which the attempt reads.
-    pub(super) timeline: i32,
+    /// When the attempt began to read.
+    pub(super) era: Era,
     /// The id of the stream to which the command applies.
     pub(super) id: Uuid,
     /// The version and state of that stream.
@@ -64,7 +65,7 @@ impl Executor {
         careful: bool,
         turn: &mut Turn,
     ) -> Result<Attempt, Failure> {
-        let (entropy, timeline) = (self.entropy(), self.store.timeline());
+        let (entropy, era) = (self.entropy(), self.era());
         let (id, loaded) = match command.target().id() {
             None => (new_id(self.now(), entropy, 0), Loaded { version: 0, state: None, fresh: true }),
             Some(id) => (id, self.load(id, fresh).await?),
@@ -73,7 +74,7 @@ impl Executor {
         // The time is taken after the states were loaded, so that a decision is never earlier than what it relies on.
         let now = request.occurred_at.unwrap_or_else(|| self.now());
         let (currency, time_zone) = (self.currency, self.time_zone);
-        let trial = Trial { command, request, course, timeline, id, loaded, found, now, entropy, currency, time_zone };
+        let trial = Trial { command, request, course, era, id, loaded, found, now, entropy, currency, time_zone };
         let decided = decide(&trial).await?;
         let is_settled = trial.loaded.fresh && trial.found.all_fresh();
         let changes_nothing = decided.as_ref().map_or(true, |it| it.is_nothing() || it.against.is_some());
@@ -92,6 +93,7 @@ impl Executor {
             }
             return self.acknowledge(&trial).await;
         }
+        self.allow_to_open(command, request).await?;
         let Trial { loaded, found, .. } = &trial;
         let planned = decision.plan(id, loaded.version, loaded.state.as_deref(), found)?;
         own_record::check_planned(command, loaded.state.as_deref(), &planned, found, &request.caller)?;
@@ -156,10 +158,10 @@ impl Executor {
     /// process remembers, one question to the log tells which are still as they are remembered; all others are read
     /// together, so that many streams cost hardly more time than one.
     async fn load_wanted(&self, wanted: Vec<WantedStream>, fresh: bool, found: &mut Found) -> Result<bool, Failure> {
-        let timeline = self.store.timeline();
+        let era = self.era();
         let (mut remembered, mut missing) = (HashMap::new(), BTreeSet::new());
         for id in wanted.iter().map(|it| it.id).filter(|id| !found.streams.contains_key(id)) {
-            match self.states.get(id, timeline) {
+            match self.states.get(id, era) {
                 Some(state) => drop(remembered.insert(id, state.version)),
                 None => drop(missing.insert(id)),
             }
@@ -179,7 +181,7 @@ impl Executor {
         let mut is_new = false;
         for WantedStream { id, loader, is_relied_on } in wanted {
             let need = match (events.remove(&id), versions.get(&id)) {
-                (Some(events), _) => Need::Of(events),
+                (Some(events), _) => Need::Of(events, era),
                 (None, Some(version)) => Need::At(*version),
                 (None, None) if fresh => Need::Fresh,
                 (None, None) => Need::Remembered,

@@ -1,7 +1,7 @@
 //! What operators do with what lies beside the log: rebuilding claims and snapshots.
 
 use hims_domain::access::{self, Access};
-use hims_domain::log::{self, Log, Restore};
+use hims_domain::log::{self, KeyRotation, Log, Restore};
 use hims_domain::{Aggregate, for_each_aggregate};
 use hims_event_store::beside::Fold;
 use hims_event_store::{
@@ -18,6 +18,11 @@ use crate::machinery::load::{SNAPSHOT_EVERY, keep_snapshot, load};
 use crate::{Caller, Request};
 
 impl Executor {
+    /// Forgets what this process remembers of streams, since what was sealed about somebody cannot be opened any more.
+    pub fn forget_states(&self) {
+        self.states.forget_all();
+    }
+
     /// Rebuilds the claims from the log, and records that this was done. Tells `progress` how many events were read.
     /// Appends wait meanwhile; a decision that relied
     /// on the former claims is made again. Reports the differences that remain.
@@ -31,6 +36,23 @@ impl Executor {
         let operator = Request::of(Caller::system("command-line"));
         let metadata = metadata("rebuild-claims", new_id(now, entropy, 1), now, &operator);
         self.store.mend_claims(&claims_of, Append { metadata, ..Append::stream(stream) }, progress).await
+    }
+
+    /// Records that a master key takes the place of another, unless this is recorded already.
+    ///
+    /// # Errors
+    /// When the log does not answer, or another program records at the same time what happens to the log.
+    pub async fn note_rotation(&self, rotation: KeyRotation) -> Result<(), AppendError> {
+        let log = load::<Log>(self.store.as_ref(), Log::stream()).await?;
+        if log.state.is_some_and(|it| it.rotations.last() == Some(&rotation)) {
+            return Ok(());
+        }
+        let (now, entropy) = (self.now(), self.entropy());
+        let event = NewEvent::try_new(Log::STREAM, &log::Event::MasterKeyRotated(rotation))?;
+        let stream = StreamAppend::at(Log::STREAM, Log::stream(), log.version, [event]);
+        let operator = Request::of(Caller::system("command-line"));
+        let metadata = metadata("rotate-master-key", new_id(now, entropy, 0), now, &operator);
+        self.store.append(Append { metadata, ..Append::stream(stream) }).await.map(drop)
     }
 
     /// Deletes all snapshots and makes them anew from the log. Tells `progress` how many streams were read. Answers how

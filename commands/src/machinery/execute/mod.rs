@@ -22,7 +22,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use hims_domain::values::Currency;
-use hims_domain::{Aggregate, Pointer, access};
+use hims_domain::{Aggregate, access};
 use hims_event_store::EventStore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument as _;
@@ -31,7 +31,7 @@ use uuid::Uuid;
 use self::backlog::Backlog;
 use self::course::Course;
 use self::turns::{Turn, Turns};
-use super::cache::{Cached, StateCache};
+use super::cache::{Cached, Era, StateCache};
 use super::load::{folded, load};
 use super::reads::Need;
 use super::sight::{Sight, Unlimited};
@@ -173,6 +173,11 @@ impl Executor {
         (self.surroundings.entropy)()
     }
 
+    /// When what is read from now on is read.
+    fn era(&self) -> Era {
+        self.states.era(self.store.timeline())
+    }
+
     /// Loads a stream: the remembered state, or with `fresh` the state from the log.
     ///
     /// # Errors
@@ -184,11 +189,11 @@ impl Executor {
     /// Loads the state of a stream that is needed.
     pub(crate) async fn load_as<A: Aggregate>(&self, id: Uuid, need: Need) -> Result<Loaded<A>, Failure> {
         let at = if let Need::At(version) = need { Some(version) } else { None };
-        let timeline = self.store.timeline();
-        let loaded = match need {
-            Need::Of(events) => folded((0, None), &events)?,
+        let (era, loaded) = match need {
+            Need::Of(events, era) => (era, folded((0, None), &events)?),
             Need::Remembered | Need::Fresh | Need::At(_) => {
-                if let Some(Cached { version, state, .. }) = self.states.get(id, timeline)
+                let era = self.era();
+                if let Some(Cached { version, state, .. }) = self.states.get(id, era)
                     && (matches!(need, Need::Remembered) || at == Some(version))
                 {
                     let fresh = at.is_some();
@@ -198,12 +203,12 @@ impl Executor {
                         Some(Err(_)) => {}
                     }
                 }
-                load::<A>(self.store.as_ref(), id).await?
+                (era, load::<A>(self.store.as_ref(), id).await?)
             }
         };
         if loaded.state.is_some() || loaded.version == 0 {
             let state = loaded.state.clone().map(|state| state as Arc<dyn Any + Send + Sync>);
-            self.states.put(id, Cached { timeline, version: loaded.version, state });
+            self.states.put(id, Cached { era, version: loaded.version, state });
         }
         Ok(loaded)
     }
@@ -350,9 +355,7 @@ impl Executor {
     /// Refuses a command that the caller may not give, or whose values break their rules.
     async fn allow<C: Command>(&self, command: &C, request: &Request) -> Result<(), Failure> {
         self.authorise(command, request).await?;
-        let mut invalid = Vec::new();
-        command.check(&Pointer::Root, &mut invalid);
-        if invalid.is_empty() { Ok(()) } else { Err(Refused::invalid(invalid).into()) }
+        Ok(Refused::unless_valid(command)?)
     }
 
     /// Refuses a command unless the caller's roles allow the command or the command concerns the caller's own record.

@@ -55,7 +55,7 @@ impl Attempt {
             access::Event::CommandRefused { code, stream_type, stream_id, .. } => {
                 access::Event::Repeated { command, code, stream_type, stream_id, count }
             }
-            access::Event::LoginFailed { user_id, code } => {
+            access::Event::LoginFailed { command, user_id, code } => {
                 let stream_id = user_id.map_or_else(Uuid::nil, Uuid::from);
                 access::Event::Repeated { command, code, stream_type: "user".to_owned(), stream_id, count }
             }

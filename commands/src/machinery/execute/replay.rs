@@ -11,17 +11,17 @@ impl Executor {
     /// if the record has changed by then. A stream that the command would have begun has no event that a receipt could
     /// name, so there is none, and a repeated request is decided again.
     pub(super) async fn acknowledge<C: Command>(&self, trial: &Trial<'_, C>) -> Result<Attempt, Failure> {
-        let Trial { request, course, timeline, id, loaded, .. } = trial;
+        let Trial { request, course, era, id, loaded, .. } = trial;
         let (id, version) = (*id, loaded.version);
         let position = match request.idempotency_key.filter(|_| version > 0) {
             None => {
-                self.store.confirm(*timeline).await?;
+                self.store.confirm(era.timeline).await?;
                 *self.store.head().borrow()
             }
             Some(key) => {
                 let receipt = Receipt::new(key, request.fingerprint.clone());
                 match self.store.acknowledge(receipt, id, version).await? {
-                    Some(_) if self.store.timeline() != *timeline => return Ok(Attempt::Overtaken),
+                    Some(_) if self.store.timeline() != era.timeline => return Ok(Attempt::Overtaken),
                     Some(position) => position,
                     None => return self.repeated::<C::Aggregate>(key, request, course).await,
                 }

@@ -4,9 +4,11 @@
 
 use std::collections::HashSet;
 
-use hims_domain::{Aggregate as _, Invalid};
+use hims_domain::patient::Patient;
+use hims_domain::{Aggregate as _, Invalid, PatientId};
 
 use super::Executor;
+use crate::machinery::context::unknown;
 use crate::{Command, Failure, Kind, Refused, Request, Target};
 
 impl Executor {
@@ -24,10 +26,25 @@ impl Executor {
             let errors = errors.collect();
             return Err(Refused { errors, ..Refused::new(Kind::Forbidden, "forbidden", detail) }.into());
         }
-        if request.expected_version.is_some() && !self.sees(command, request).await? {
+        // A version of a record that is not there is refused like one of a record that the caller may not read.
+        let is_there = async || Ok::<_, Failure>(self.load::<C::Aggregate>(id, false).await?.version > 0);
+        if request.expected_version.is_some_and(|it| it > 0)
+            && !(is_there().await? && self.sees(command, request).await?)
+        {
             return Err(Refused::missing(C::Aggregate::STREAM).into());
         }
         Ok(())
+    }
+
+    /// Refuses to open the records of a patient to somebody, if the caller may not read them: like records that are not
+    /// there.
+    pub(super) async fn allow_to_open<C: Command>(&self, command: &C, request: &Request) -> Result<(), Failure> {
+        let caller = &request.caller;
+        let Some(PatientId(id)) = command.opens().filter(|_| !caller.is_system) else { return Ok(()) };
+        if self.sight.seen(caller, Some(Patient::STREAM), &[id]).await?.contains(&id) {
+            return Ok(());
+        }
+        Err(unknown::<Patient>("/patient_id").into())
     }
 
     /// Whether the caller may read the record to which the command applies. A new record is the caller's own.

@@ -127,6 +127,7 @@ impl Findings {
                 }
                 _ => self.expect(false, at, "an object"),
             },
+            Shape::Json => self.expect(value.is_object(), at, "an object"),
             Shape::Optional(of) => {
                 if !value.is_null() {
                     self.check(of, value, at);
@@ -261,6 +262,7 @@ pub fn json_schema_with(shape: &Shape, one_of: OneOf<'_>) -> Value {
         Shape::OneOf { set, codes } => one_of(set, codes),
         Shape::List(of) => json!({"type": "array", "items": json_schema_with(of, one_of), "maxItems": LONGEST_LIST}),
         Shape::Map(of) => map_schema(&json_schema_with(of, one_of)),
+        Shape::Json => json!({"type": "object", "additionalProperties": true}),
         Shape::Optional(of) => json!({"anyOf": [json_schema_with(of, one_of), {"type": "null"}]}),
         Shape::Object(_) | Shape::Patch(_) => {
             let mut properties = Map::new();

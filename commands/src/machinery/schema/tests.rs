@@ -22,15 +22,17 @@ fn ids(shape: &Shape, found: &mut BTreeSet<(&'static str, bool)>) {
         | Shape::Timestamp
         | Shape::Text { .. }
         | Shape::Secret { .. }
-        | Shape::OneOf { .. } => {}
+        | Shape::OneOf { .. }
+        | Shape::Json => {}
     }
 }
 
 /// The streams whose id is derived from that of another stream, with the type of the other: a command names the
 /// other.
-const DERIVED: [(&str, &str); 4] = [
+const DERIVED: [(&str, &str); 5] = [
     ("medication_list", "patient"),
     ("notification_preferences", "patient"),
+    ("password_reset", "user"),
     ("provider_schedule", "user"),
     ("inventory_level", "inventory_item"),
 ];

@@ -1,6 +1,7 @@
 use futures::future::BoxFuture;
 use hims_domain::NotificationRecipientId;
 use hims_domain::notification::{Channel, NotificationType, Visit};
+use uuid::Uuid;
 
 /// A message as it leaves the hospital. It holds nothing of what the notification says, since e-mails and text messages
 /// carry no health data.
@@ -27,6 +28,26 @@ impl std::fmt::Debug for Message {
     }
 }
 
+/// An e-mail with a link, with which its reader can choose a new password.
+#[derive(Clone, PartialEq)]
+pub struct ResetMail {
+    /// The id of the e-mail in all tries.
+    pub id: Uuid,
+    /// The e-mail address.
+    pub address: String,
+    /// The token in the link.
+    pub token: String,
+    /// The language that the recipient wants, as a language tag.
+    pub language: Option<String>,
+}
+
+/// Never shows the address and the token.
+impl std::fmt::Debug for ResetMail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResetMail").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
 /// Why a message was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Undelivered {
@@ -43,4 +64,7 @@ pub trait Messenger: Send + Sync {
     /// Hands a message over to a mail server or a gateway, and returns once the other side has taken it. All tries of a
     /// message have the same id, so that the other side can tell that it has the message already.
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), Undelivered>>;
+
+    /// Hands over an e-mail with a link for a new password, as [`send`](Self::send) does.
+    fn send_reset<'a>(&'a self, mail: &'a ResetMail) -> BoxFuture<'a, Result<(), Undelivered>>;
 }

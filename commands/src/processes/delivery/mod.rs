@@ -4,16 +4,20 @@ mod messenger;
 
 use std::sync::Arc;
 
-use hims_domain::notification::{Channel, Delivery as Sending, Event, FailureReason, Notification, Status};
+use hims_domain::notification::{Channel, Delivery as Sending, Event, FailureReason, Notification, Recipient, Status};
 use hims_domain::notification_preferences::{NotificationPreferences, Person};
+use hims_domain::patient::Patient;
+use hims_domain::user::User;
 use hims_domain::{DomainEvent, NotificationId, NotificationRecipientId, PatientId, Personal};
 use hims_event_store::Timer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use messenger::{Message, Messenger, Undelivered};
+pub use messenger::{Message, Messenger, ResetMail, Undelivered};
 
-use crate::notification::{AttemptDelivery, FailDelivery, LAST_TRY, RecordSent};
+use crate::notification::{
+    AttemptDelivery, FailDelivery, LAST_TRY, RecordSent, address_of_patient, address_of_user,
+};
 use crate::{Caller, Executor, Failure, Happened, Process, Reaction, Request};
 
 /// Sends each notification on each channel, and sends it again after a while if that fails.
@@ -49,9 +53,9 @@ impl Try {
         AttemptDelivery { notification_id, recipient_id, attempt }
     }
 
-    fn failed(self, reason: FailureReason, said: Option<&str>) -> Reaction {
+    fn failed(self, reason: FailureReason, said: Option<String>) -> Reaction {
         let Self { notification_id, recipient_id, .. } = self;
-        let detail = said.map(|it| Personal::Known(in_one_line(it).as_str().into()));
+        let detail = said.map(|it| Personal::Known(in_one_line(&it).as_str().into()));
         Reaction::command(FailDelivery { notification_id, recipient_id, reason, detail })
     }
 }
@@ -67,22 +71,56 @@ fn in_one_line(said: &str) -> String {
         .collect()
 }
 
+/// What a server said, without the address of the recipient, which it likes to repeat: what is kept of it is sealed with
+/// the key of the person whom the notification is about.
+fn without(message: &Message, said: &str) -> String {
+    let (lower, address) = (said.to_ascii_lowercase(), message.address.to_ascii_lowercase());
+    let (mut left, mut from) = (String::new(), 0);
+    for (at, found) in lower.match_indices(&address) {
+        left.extend([&said[from..at], "…"]);
+        from = at + found.len();
+    }
+    left + &said[from..]
+}
+
 impl Delivery {
     pub(super) fn new(executor: Arc<Executor>, messenger: Arc<dyn Messenger>) -> Self {
         let caller = Arc::new(Caller::system(&format!("process:{}", Self::NAME)));
         Self { executor, messenger, caller }
     }
 
-    /// The language that a recipient wants: that of the preferences, or else that of the patient.
-    async fn language(&self, sending: &Sending) -> Result<Option<String>, Failure> {
-        let recipient = &sending.recipient;
-        let patient = match recipient.patient_id {
+    /// The record of a patient who gets a message, or the one that survived it, as it is now.
+    async fn patient(&self, recipient: &Recipient) -> Result<Option<(PatientId, Arc<Patient>)>, Failure> {
+        let Some(id) = recipient.patient_id else { return Ok(None) };
+        let (id, state) = self.executor.survivor(id.into(), true).await?;
+        Ok(state.map(|it| (PatientId(id), it)))
+    }
+
+    /// Where a message goes: to the address that the user or the patient has now, or else to the one that was named.
+    async fn address(
+        &self,
+        recipient: &Recipient,
+        patient: Option<&(PatientId, Arc<Patient>)>,
+    ) -> Result<Option<String>, Failure> {
+        let channel = recipient.channel;
+        if recipient.patient_id.is_some() {
+            return Ok(patient.and_then(|(_, it)| address_of_patient(it, channel)).map(str::to_owned));
+        }
+        match recipient.user_id {
             Some(id) => {
-                let (id, state) = self.executor.survivor(id.into(), false).await?;
-                state.map(|it| (PatientId(id), it))
+                let user = self.executor.load::<User>(id.0, true).await?.state;
+                Ok(user.and_then(|it| address_of_user(&it, channel).map(str::to_owned)))
             }
-            None => None,
-        };
+            None => Ok(recipient.address.as_ref().and_then(Personal::known).map(|it| it.0.clone())),
+        }
+    }
+
+    /// The language that a recipient wants: that of the preferences, or else that of the patient.
+    async fn language(
+        &self,
+        recipient: &Recipient,
+        patient: Option<(PatientId, Arc<Patient>)>,
+    ) -> Result<Option<String>, Failure> {
         if let Some(person) = Person::of(recipient.user_id, patient.as_ref().map(|it| it.0)) {
             let stream = NotificationPreferences::stream_of(person);
             let preferences = self.executor.load::<NotificationPreferences>(stream, true).await?.state;
@@ -96,17 +134,19 @@ impl Delivery {
 
     /// Sends a message, and says what follows.
     async fn send(&self, made: Try, state: &Notification, sending: &Sending) -> Result<Reaction, Failure> {
-        let Some(address) = sending.recipient.address.as_ref().and_then(Personal::known) else {
-            // The person was erased since the notification was written.
-            return Ok(made.failed(FailureReason::Gone, None));
+        let recipient = &sending.recipient;
+        let patient = self.patient(recipient).await?;
+        let Some(address) = self.address(recipient, patient.as_ref()).await? else {
+            // The address was removed since the try was recorded, or somebody was erased since the notification was written.
+            return Ok(made.failed(FailureReason::NoAddress, None));
         };
         let message = Message {
             id: made.recipient_id,
-            channel: sending.recipient.channel,
-            address: address.0.clone(),
+            channel: recipient.channel,
+            address,
             notification_type: state.notification_type,
             visit: state.visit.clone(),
-            language: self.language(sending).await?,
+            language: self.language(recipient, patient).await?,
         };
         let sent = self.messenger.send(&message).await;
         let outcome = match &sent {
@@ -123,13 +163,13 @@ impl Delivery {
                 Reaction::command(RecordSent { notification_id, recipient_id })
             }
             Err(Undelivered::NotSetUp) => made.failed(FailureReason::NotSetUp, None),
-            Err(Undelivered::Refused(said)) => made.failed(FailureReason::Refused, Some(&said)),
+            Err(Undelivered::Refused(said)) => made.failed(FailureReason::Refused, Some(without(&message, &said))),
             Err(Undelivered::Later(said)) => match sending.next_attempt_at {
                 Some(at) => made.next().timer(at),
                 None if state.expires_at.is_some() && made.attempt < LAST_TRY => {
-                    made.failed(FailureReason::Expired, Some(&said))
+                    made.failed(FailureReason::Expired, Some(without(&message, &said)))
                 }
-                None => made.failed(FailureReason::GaveUp, Some(&said)),
+                None => made.failed(FailureReason::GaveUp, Some(without(&message, &said))),
             },
         })
     }

@@ -18,6 +18,7 @@ use super::*;
 use crate::Processes;
 use crate::notification::SendNotification;
 use crate::notification_preferences::SetNotificationPreferences;
+use crate::patient::ChangePatientDemographics;
 use crate::testing::samples::{DOCTOR, PATIENT, ann, ask, created, registered_as, with};
 use crate::testing::world::World;
 
@@ -68,6 +69,10 @@ impl Messenger for Post {
             }
         }
         .boxed()
+    }
+
+    fn send_reset<'a>(&'a self, _: &'a ResetMail) -> BoxFuture<'a, Result<(), Undelivered>> {
+        async { Err(Undelivered::NotSetUp) }.boxed()
     }
 }
 
@@ -148,7 +153,7 @@ async fn nine_failures_are_the_end_and_have_one_id() {
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_for_good_is_not_sent_again() {
     for (why, reason) in [
-        (Undelivered::Refused("550 no such mailbox".to_owned()), FailureReason::Refused),
+        (Undelivered::Refused("550 <Ann@Example.org>: no such mailbox".to_owned()), FailureReason::Refused),
         (Undelivered::NotSetUp, FailureReason::NotSetUp),
     ] {
         let (world, post) = (hospital().await, Post::that(Does::Fails(why)));
@@ -159,8 +164,12 @@ async fn what_is_refused_for_good_is_not_sent_again() {
         world.after(TimeDelta::days(3));
         world.settled("delivery").await;
         assert_eq!(post.given().len(), 1);
-        let Event::Failed { reason: told, .. } = world.last_event::<Event>().await else { panic!("it failed") };
+        let Event::Failed { reason: told, detail, .. } = world.last_event::<Event>().await else {
+            panic!("it failed")
+        };
         assert_eq!(told, reason);
+        let said = (reason == FailureReason::Refused).then(|| Personal::Known("550 <…>: no such mailbox".into()));
+        assert_eq!(detail, said, "the address is not kept");
         processes.stop().await;
     }
 }
@@ -247,6 +256,24 @@ async fn two_nodes_send_each_message_once_however_slow_the_server_is() {
     for node in nodes {
         node.stop().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_goes_to_the_address_of_the_moment() {
+    let later = Does::Fails(Undelivered::Later("421".to_owned()));
+    let (world, post) = (hospital().await, Post::that(later));
+    let processes = node(&world, &post);
+    world.settled("delivery").await;
+    world.done(notify(json!({}))).await;
+    world.settled("delivery").await;
+    post.now(Does::Takes);
+    let moved = json!({"patient_id": PATIENT, "email": "ann@example.net"});
+    world.done(ask::<ChangePatientDemographics>(moved)).await;
+    world.after(TimeDelta::minutes(1));
+    world.settled("delivery").await;
+    let addresses: Vec<_> = post.given().into_iter().map(|it| it.address).collect();
+    assert_eq!(addresses, ["ann@example.org", "ann@example.net"]);
+    processes.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use crate::machinery::batch::ProjectError;
 use crate::machinery::column::Members;
 use crate::machinery::event::Projected;
 use crate::machinery::stamps::Stamps;
-use crate::machinery::table::{delete, fetch, insert, replace};
+use crate::machinery::statements::{blank, delete, fetch, insert, replace};
 
 /// The changes that the events of a batch make to one table, in the order of the events. `project` adds them:
 ///
@@ -53,6 +53,13 @@ enum Change<'e, R> {
     List(Uuid, Stamps, ChangeList<'e, R>),
     Replace(Uuid, Vec<R>),
     Remove(Uuid),
+}
+
+/// What becomes of a change to a row that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Fails,
+    IsPassedOver,
 }
 
 /// What an event did to a row: the changed columns before and after the event. Personal values are masked; other hidden
@@ -159,7 +166,7 @@ impl<'e, R: Row> Changes<'e, R> {
         }
         let (keys, parents) = self.needs();
         let rows = prefetch::<R>(db, &keys, &parents).await?;
-        let outcome = self.apply(rows, differences)?;
+        let outcome = self.apply(rows, differences, Missing::Fails)?;
         let (inserted, replaced, deleted) = (outcome.to_insert(), outcome.to_replace(), outcome.to_delete());
         if let Some(named) = named {
             named.extend(inserted.iter().chain(&replaced).flat_map(|row| row.keys()));
@@ -175,6 +182,13 @@ impl<'e, R: Row> Changes<'e, R> {
             let lengths = inserted.iter().chain(&replaced).take(100).flat_map(|row| row.lengths()).collect();
             ProjectError::Table { table: R::TABLE.name, lengths, error }
         })
+    }
+
+    /// Takes over what the changes make of the columns that may hold something personal, in rows that the table has. The
+    /// changes begin with the beginnings of their rows; a change of another row is passed over.
+    pub(crate) async fn blank(self, db: &mut PgConnection) -> Result<(), ProjectError> {
+        let rows = self.apply(Vec::new(), &mut Vec::new(), Missing::IsPassedOver)?;
+        Ok(blank(db, &rows.to_insert()).await?)
     }
 
     /// What must be read from the table first: the keys of rows that the batch changes but does not insert, and the
@@ -200,7 +214,12 @@ impl<'e, R: Row> Changes<'e, R> {
     }
 
     /// Applies the changes to `rows`, which are as they are in the table.
-    fn apply(self, rows: Vec<R>, differences: &mut Vec<Difference>) -> Result<Rows<R>, ProjectError> {
+    fn apply(
+        self,
+        rows: Vec<R>,
+        differences: &mut Vec<Difference>,
+        if_missing: Missing,
+    ) -> Result<Rows<R>, ProjectError> {
         let mut rows = Rows::new(rows);
         for (position, change) in self.changes {
             let missing = |id| ProjectError::MissingRow { position, table: R::TABLE.name, id };
@@ -212,10 +231,11 @@ impl<'e, R: Row> Changes<'e, R> {
                     differs(None, Some(&row));
                     rows.insert(*row);
                 }
-                Change::One(id, stamps, change) => {
-                    let (before, after) = rows.change(id, change, |_, _| stamps).ok_or_else(|| missing(id))?;
-                    differs(Some(&before), Some(after));
-                }
+                Change::One(id, stamps, change) => match rows.change(id, change, |_, _| stamps) {
+                    Some((before, after)) => differs(Some(&before), Some(after)),
+                    None if if_missing == Missing::IsPassedOver => {}
+                    None => return Err(missing(id)),
+                },
                 Change::Children(parent, stamps, change) => {
                     for id in rows.children_of(parent) {
                         let stamps = |before: &R, after: &R| (before != after).then_some(stamps);
@@ -255,10 +275,11 @@ impl<'e, R: Row> Changes<'e, R> {
                         }
                     }
                 }
-                Change::Remove(id) => {
-                    let before = rows.remove(id).ok_or_else(|| missing(id))?;
-                    differs(Some(&before), None);
-                }
+                Change::Remove(id) => match rows.remove(id) {
+                    Some(before) => differs(Some(&before), None),
+                    None if if_missing == Missing::IsPassedOver => {}
+                    None => return Err(missing(id)),
+                },
             }
         }
         Ok(rows)

@@ -59,7 +59,7 @@ fn write(table: Vec<LineRow>, changes: Changes<'_, LineRow>) -> Result<(Written,
         rows
     }
     let mut differences = Vec::new();
-    let rows = changes.apply(table, &mut differences)?;
+    let rows = changes.apply(table, &mut differences, Missing::Fails)?;
     let mut deleted = rows.to_delete();
     deleted.sort_unstable();
     Ok(((deleted, sorted(rows.to_insert()), sorted(rows.to_replace())), differences))

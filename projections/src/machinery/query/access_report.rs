@@ -34,7 +34,8 @@ pub async fn access_report(db: &mut PgConnection, wanted: AccessWanted) -> Resul
            from {SAID_AT}
            left join lateral (
                 select a.position, a.\"timestamp\" as at, a.user_id,
-                       nullif(concat_ws(' ', u.first_name, u.last_name), '') as user_name, role.display_name as role,
+                       nullif(concat_ws(' ', u.first_name, u.last_name), '') as user_name,
+                       coalesce(role.display_name, a.role) as role,
                        a.action, coalesce(a.new_values ->> 'source', a.resource_type) as resource, a.resource_id,
                        (a.new_values ->> 'rows')::integer as rows, a.purpose_of_use, a.success,
                        case when $9 then host(a.ip_address) end as ip_address,
@@ -43,11 +44,11 @@ pub async fn access_report(db: &mut PgConnection, wanted: AccessWanted) -> Resul
                        (select e.id from emergency_accesses e
                          where e.user_id = a.user_id and a.\"timestamp\" >= e.granted_at and a.\"timestamp\" <= e.ends_at
                            and e.patient_id in (select hims_identity.records_of($6))
-                         limit 1) as emergency_access_id
+                         order by e.granted_at, e.id limit 1) as emergency_access_id
                   from hims_identity.positions_about($6, $7, $8) as about (position)
                   join audit_logs a on a.position = about.position
                   left join users u on u.id = a.user_id
-                  left join user_roles role on role.id = u.role_id
+                  left join user_roles role on role.name = a.role
                  where who.said is not null offset 0) as r on true
           order by r.position",
     );

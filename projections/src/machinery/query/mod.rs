@@ -134,15 +134,20 @@ pub async fn visible(
 ) -> Result<HashSet<Uuid>, QueryError> {
     let seen = visible_in(db, tables, ids, who).await;
     let Err(QueryError::Behind(_)) = &seen else { return seen };
-    let names: Vec<_> = tables.iter().map(|it| it.name).collect();
-    let there = "select name from unnest($1::text[]) as name where to_regclass(name) is not null";
-    let there: HashSet<String> = sqlx::query_scalar(there).bind(names).fetch_all(&mut *db).await?.into_iter().collect();
-    let left: Vec<_> = tables.iter().copied().filter(|it| there.contains(it.name)).collect();
+    let left = there(db, tables).await?;
     if left.is_empty() || left.len() == tables.len() {
         return seen;
     }
     let elsewhere = visible_in(db, &left, ids, who).await?;
     if elsewhere.is_empty() { seen } else { Ok(elsewhere) }
+}
+
+/// Those of some tables that there are.
+async fn there<'t>(db: &mut PgConnection, tables: &[&'t Table]) -> Result<Vec<&'t Table>, QueryError> {
+    let names: Vec<_> = tables.iter().map(|it| it.name).collect();
+    let there = "select name from unnest($1::text[]) as name where to_regclass(name) is not null";
+    let there: HashSet<String> = sqlx::query_scalar(there).bind(names).fetch_all(db).await?.into_iter().collect();
+    Ok(tables.iter().copied().filter(|it| there.contains(it.name)).collect())
 }
 
 /// As [`visible`], in tables that are all there.
@@ -171,6 +176,79 @@ async fn visible_in(
         visible.extend(row.try_get::<Option<Uuid>, _>(0)?);
     }
     Ok(visible)
+}
+
+/// Which of the given keys a caller may learn of: those that are [`visible`]; to a caller who reads all data also those of
+/// rows that these tables do not have yet, but for what is about a patient whose record is closed to the caller.
+///
+/// # Errors
+/// When the database does not answer, or there are no living tables.
+pub async fn known(
+    db: &mut PgConnection,
+    tables: &[&Table],
+    ids: &[Uuid],
+    who: &Identity,
+) -> Result<HashSet<Uuid>, QueryError> {
+    if !who.reads_any(&[Read::AllData]) {
+        return visible(db, tables, ids, who).await;
+    }
+    let closed = match closed_among(db, tables, ids, who).await {
+        Err(QueryError::Behind(_)) => {
+            let left = there(db, tables).await?;
+            closed_among(db, &left, ids, who).await?
+        }
+        closed => closed?,
+    };
+    Ok(ids.iter().copied().filter(|it| !closed.contains(it)).collect())
+}
+
+/// Which of these rows of some tables are about a patient whose record is closed to the caller, whatever else the caller
+/// reads.
+///
+/// # Errors
+/// When the database does not answer, or the living tables lack a table.
+pub async fn closed_among(
+    db: &mut PgConnection,
+    tables: &[&Table],
+    ids: &[Uuid],
+    who: &Identity,
+) -> Result<HashSet<Uuid>, QueryError> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = format!(
+        "select closed from {SAID_AT}
+          cross join lateral (select hims_identity.closed_among($7::text[]::regclass[], $6) as closed
+                               where who.said is not null offset 0) as it"
+    );
+    let query = bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who);
+    let names: Vec<_> = tables.iter().map(|it| it.name).collect();
+    keys(&query.bind(ids).bind(names).fetch_all(db).await?)
+}
+
+/// Which of these patients forbade the caller to see their records.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn forbidden_among(
+    db: &mut PgConnection,
+    patients: &[Uuid],
+    who: &Identity,
+) -> Result<HashSet<Uuid>, QueryError> {
+    if patients.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = format!(
+        "select it.id from {SAID_AT}
+          cross join lateral (select id from unnest($6::uuid[]) as id
+                               where who.said is not null and hims_identity.is_forbidden(id) offset 0) as it"
+    );
+    keys(&bind_identity(sqlx::query(sqlx::AssertSqlSafe(sql)), who).bind(patients).fetch_all(db).await?)
+}
+
+/// The keys in the first column of some rows.
+fn keys(rows: &[PgRow]) -> Result<HashSet<Uuid>, QueryError> {
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Reads a page of rows.

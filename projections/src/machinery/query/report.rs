@@ -1,5 +1,6 @@
 //! The rows of a report: the SQL of the report, as a reader, in one transaction that sees one state of the tables.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
@@ -7,6 +8,7 @@ use hims_event_store::Position;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgTransaction, Row as _};
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::statement::{SAID_AT, bind_identity};
 use super::{Identity, QueryError, of_live_tables};
@@ -21,6 +23,8 @@ pub struct ReportRows {
     ends: Vec<Option<usize>>,
     /// The number of values of a row.
     width: usize,
+    /// The patients whom the rows are about.
+    patients: BTreeSet<Uuid>,
 }
 
 impl ReportRows {
@@ -33,6 +37,11 @@ impl ReportRows {
     pub fn push(&mut self, value: Option<&str>) {
         self.texts.push_str(value.unwrap_or_default());
         self.ends.push(value.map(|_| self.texts.len()));
+    }
+
+    /// The patients whom the rows are about, in a report about persons.
+    pub fn patients(&self) -> &BTreeSet<Uuid> {
+        &self.patients
     }
 
     /// The number of rows.
@@ -132,7 +141,8 @@ impl<'c> ReportView<'c> {
         parameters: &Value,
         bounds: Bounds,
     ) -> Result<ReportRows, ReportError> {
-        let columns: Vec<_> = report.columns.iter().map(|it| text_of(it.name, it.kind)).collect();
+        let about = report.contains_phi.then(|| "report.patient_id".to_owned());
+        let columns: Vec<_> = report.columns.iter().map(|it| text_of(it.name, it.kind)).chain(about).collect();
         let sql = report.sql.trim().trim_end_matches(';');
         // PostgreSQL keeps the order of a subquery that is only read through.
         let sql = format!("select {} from (\n{sql}\n) as report", columns.join(", "));
@@ -142,6 +152,9 @@ impl<'c> ReportView<'c> {
         while let Some(row) = stream.try_next().await.map_err(refused)? {
             for place in 0..report.columns.len() {
                 rows.push(row.try_get::<Option<&str>, _>(place).map_err(QueryError::from)?);
+            }
+            if report.contains_phi {
+                rows.patients.extend(row.try_get::<Option<Uuid>, _>(report.columns.len()).map_err(QueryError::from)?);
             }
             if rows.len() > bounds.rows || rows.bytes() > bounds.bytes {
                 return Err(ReportError::TooLarge);

@@ -3,7 +3,8 @@ use sqlx::{PgConnection, Row as _};
 use super::statement::{SAID_AT, bind_identity};
 use super::{Identity, Page, QueryError, of_live_tables};
 
-/// A view that says how the database works. Each shows its rows to callers who may read all data.
+/// A view that says how the database works. Each shows its rows to callers who may read all data, or how the
+/// hospital is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statistics {
     /// The statements that took the most time.

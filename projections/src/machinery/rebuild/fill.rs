@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hims_domain::erasure::Person;
 use hims_event_store::Position;
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::mpsc;
@@ -10,7 +11,8 @@ use super::scaffold::Scaffold;
 use super::{NAME, Rebuild, RebuildError, execute, schema};
 use crate::TABLES;
 use crate::machinery::batch::{AuditTo, Batch};
-use crate::machinery::table;
+use crate::machinery::erasing::blank;
+use crate::machinery::statements;
 use crate::tables::audit::AuditRow;
 
 /// The number of events in a batch. A row is written once per batch, so large batches are fast; a batch of this size
@@ -50,9 +52,10 @@ impl Rebuild {
                 let scaffold = Scaffold::take_down(db, schema).await?;
                 let mut aside = self.pool.acquire().await?.detach();
                 execute(&mut aside, &format!("{settings}; set application_name = '{NAME}'")).await?;
-                self.project(db, Some(&mut aside), &mut position, loaded, progress).await?;
+                let erased = self.project(db, Some(&mut aside), &mut position, loaded, progress).await?;
                 scaffold.put_up(db, &mut aside).await?;
                 aside.close().await?;
+                self.blank(db, &erased, position).await?;
             }
             Load::Guarded => {
                 self.project(db, None, &mut position, loaded, progress).await?;
@@ -82,9 +85,18 @@ impl Rebuild {
         }
     }
 
-    /// Projects the events after `position` up to the position `to`. The next batch is read and opened while the
-    /// current one is written. If there is a second connection `aside`, the audit rows, which are half of the work, are
-    /// written on that connection at the same time.
+    /// Takes what was said about erased people out of the tables.
+    async fn blank(&self, db: &mut PgConnection, erased: &[Person], until: Position) -> Result<(), RebuildError> {
+        let mut transaction = db.begin().await?;
+        execute(&mut transaction, "set local role hims_projector").await?;
+        blank(&mut transaction, self.store.as_ref(), erased, until).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Projects the events after `position` up to the position `to`. The next batch is read and opened while the current
+    /// one is written. If there is a second connection `aside`, the audit rows, which are half of the work, are written on
+    /// that connection at the same time; then the people whom the events erased, who are answered, are still to be taken
+    /// out of the tables.
     pub(super) async fn project(
         &self,
         db: &mut PgConnection,
@@ -92,14 +104,16 @@ impl Rebuild {
         position: &mut Position,
         to: Position,
         progress: &mut (impl FnMut(Position) + Send),
-    ) -> Result<(), RebuildError> {
+    ) -> Result<Vec<Person>, RebuildError> {
         let mut batches = self.batches(*position, to);
         let apart = aside.is_some();
         let (audited, audit) = mpsc::channel(1);
         let projecting = async move {
+            let mut erased = Vec::new();
             while let Some(batch) = batches.recv().await {
                 let batch = batch?;
                 let last = batch.last;
+                erased.extend(&batch.erased);
                 let mut rows = Vec::new();
                 let mut transaction = db.begin().await?;
                 execute(&mut transaction, "set local role hims_projector").await?;
@@ -108,14 +122,14 @@ impl Rebuild {
                 transaction.commit().await?;
                 // Sending fails only after writing audit rows has failed; `try_join!` returns that error.
                 if apart && audited.send(rows).await.is_err() {
-                    return Ok(());
+                    return Ok(erased);
                 }
                 *position = last;
                 progress(last);
             }
-            Ok(())
+            Ok(erased)
         };
-        tokio::try_join!(projecting, write_audit(aside, audit)).map(|_| ())
+        tokio::try_join!(projecting, write_audit(aside, audit)).map(|(erased, ())| erased)
     }
 
     /// Reads and opens events in a task of its own, one batch ahead of the receiver.
@@ -147,7 +161,7 @@ async fn write_audit(
     let Some(db) = aside else { return Ok(()) };
     execute(db, "set role hims_projector").await?;
     while let Some(rows) = audit.recv().await {
-        table::insert(db, &rows.iter().collect::<Vec<_>>()).await?;
+        statements::insert(db, &rows.iter().collect::<Vec<_>>()).await?;
     }
     Ok(execute(db, "reset role").await?)
 }

@@ -1,12 +1,12 @@
 use chrono::{DateTime, Utc};
 use hims_domain::Personal;
-use hims_domain::consultation::{Amended, DiagnosisChanged, Event};
+use hims_domain::consultation::{Amended, DiagnosisChanged, Event, amendment_row};
 use hims_domain::values::Reason;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::machinery::event::{Projected, derived_id};
+use crate::machinery::event::Projected;
 use crate::machinery::table::table;
 use crate::machinery::text::known_text;
 
@@ -68,7 +68,7 @@ fn row(
     changes: Option<Value>,
 ) -> AmendmentRow {
     AmendmentRow {
-        id: derived_id(event.stream_id, &["amendment", &number.to_string()]),
+        id: amendment_row(event.stream_id, number),
         consultation_id: event.stream_id,
         patient_id: patient_id.into(),
         number,

@@ -1,12 +1,12 @@
 use hims_domain::PatientId;
-use hims_domain::lab_result::{Comparator, ComponentResult, Event, Flag};
+use hims_domain::lab_result::{Comparator, ComponentResult, Event, Flag, component_row};
 use hims_domain::values::Measured;
 use hims_domain::values::coding::LOINC;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::machinery::changes::Changes;
-use crate::machinery::event::{Projected, derived_id};
+use crate::machinery::event::Projected;
 use crate::machinery::table::table;
 use crate::machinery::text::{text, text_or_erased};
 
@@ -74,7 +74,7 @@ pub(super) fn insert<'e>(
     for (sequence, it) in (1..).zip(components) {
         let code = it.code.as_str();
         rows.insert(ComponentRow {
-            id: derived_id(event.stream_id, &[&revision.to_string(), code]),
+            id: component_row(event.stream_id, revision, code),
             lab_result_id: event.stream_id,
             patient_id: patient_id.into(),
             revision,

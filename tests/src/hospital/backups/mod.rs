@@ -95,7 +95,7 @@ fn key(path: &Path) -> String {
 }
 
 /// Returns when every process has reacted to everything that is recorded.
-async fn until_processed(nobody: &Client) {
+pub(super) async fn until_processed(nobody: &Client) {
     until(async || {
         let told = ready(nobody).await.json();
         let head = told["head_position"].as_i64();
@@ -128,7 +128,9 @@ async fn a_backup_that_grew_is_restored_as_it_was_and_the_hospital_goes_on() {
     let copied = on(&database, &it.folder).args(["rebuild", "--as-of", &as_of, "--into", "copied"]).output();
     assert_eq!(copied.expect("the program runs").status.code(), Some(0));
     assert_same_rows(&contents(&database.owner, "copied").await, &before);
-    for table in ["events", "subject_keys", "receipts", "unique_claims", "shared_claims", "booking_claims"] {
+    for table in
+        ["events", "subject_keys", "master_keys", "receipts", "unique_claims", "shared_claims", "booking_claims"]
+    {
         let of = async |pool| count(pool, &format!("log.{table}")).await;
         let (restored, backed_up) = (of(&database.owner).await, of(it.hospital.owner()).await);
         // The first event after the restored ones says that the log was restored.

@@ -120,7 +120,7 @@ async fn what_would_not_restore_the_whole_hospital_is_refused_before_anything_is
     std::fs::set_permissions(&other_master, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("ours");
     let mut wrong_master = on(&database, &it.folder);
     wrong_master.env("HIMS_MASTER_KEY_FILE", &other_master).arg("restore").arg(it.dir());
-    is_refused(wrong_master.output().expect("it runs"), "is not the one of this backup").await;
+    is_refused(wrong_master.output().expect("it runs"), "this backup needs the master key").await;
     // A single byte of a file.
     let file = it.sets()[0].join("subject_keys.copy.gz.age");
     let whole = std::fs::read(&file).expect("the file");

@@ -281,7 +281,7 @@ async fn billing_is_for_the_front_desk_and_for_the_patient() {
 
 #[tokio::test]
 async fn a_record_keeps_the_currency_in_which_it_was_opened() {
-    let hospital = Hospital::start_with(|it| it.currency = "eur".parse().expect("a currency")).await;
+    let hospital = Hospital::made_with(|it| it.currency = "eur".parse().expect("a currency")).await;
     let reception = hospital.login("reception").await;
     let record_id = billed(&reception, &patient(2), &["10"]).await;
     assert_eq!(reception.row("billing-records", &record_id).await["currency"], "EUR");

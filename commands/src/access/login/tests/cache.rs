@@ -20,7 +20,7 @@ async fn a_request_beside_an_open_event_stream_uses_the_session() {
 async fn after_a_change_of_the_password_the_next_request_works_at_once() {
     let door = Door::new().await;
     door.world.done(ResetPassword { user_id: DOCTOR, new_password: NewPassword::new(NEW_PASSWORD) }).await;
-    let token = door.try_password(NEW_PASSWORD).await.unwrap().token;
+    let token = door.log_in_with(NEW_PASSWORD).await;
     // Another node of the hospital, which has no news of the change either.
     let other = Login::new(Arc::clone(&door.world.executor), LIMITS);
     let mut asked = Vec::new();

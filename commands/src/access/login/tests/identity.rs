@@ -20,7 +20,11 @@ async fn a_login_proves_who_somebody_is_for_ten_minutes_and_so_does_the_password
     assert_eq!(refusal.code, "confirm-identity");
     let wrong = door.login.confirm_identity(proof("wrong horse battery"), caller.clone()).await;
     assert!(matches!(wrong, Err(LoginFailure::Wrong)));
-    let event = AccessEvent::LoginFailed { user_id: Some(DOCTOR), code: "wrong-password".to_owned() };
+    let event = AccessEvent::LoginFailed {
+        command: "confirm-identity".to_owned(),
+        user_id: Some(DOCTOR),
+        code: "wrong-password".to_owned(),
+    };
     assert_eq!(door.world.last_event::<AccessEvent>().await, event);
     let until = door.login.confirm_identity(proof(PASSWORD), caller.clone()).await.unwrap();
     assert_eq!(until, door.world.executor.now() + minutes(10));

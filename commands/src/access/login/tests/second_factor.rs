@@ -20,7 +20,7 @@ impl Secured {
         let door = Door::new().await;
         let caller = door.who(&door.log_in().await).await.unwrap();
         let enrolment = Enrolment { current_password: Password::new(PASSWORD) };
-        let secret = door.login.enrol(enrolment, caller.clone()).await.unwrap().secret;
+        let secret = door.login.enrol(enrolment, caller.clone()).await.unwrap().secret.expose_secret().to_owned();
         let first = FirstCode { code: code_of(&secret, door.world.executor.now()) };
         let recovery_codes = door.login.confirm(first, caller).await.unwrap();
         door.world.after(minutes(5));
@@ -52,7 +52,7 @@ async fn the_code_is_asked_for_only_after_the_right_password() {
     let (password, code) = (Password::new("wrong horse battery"), secured.code());
     let wrong = secured.door.login.start("rosa@example.org", &password, Some(&code), (None, None));
     assert!(matches!(wrong.await, Err(LoginFailure::Wrong)));
-    let token = secured.try_code(Some(&secured.code())).await.unwrap().token;
+    let token = secured.try_code(Some(&secured.code())).await.unwrap().token.expose_secret().to_owned();
     assert!(secured.door.is_open(&token).await);
 }
 
@@ -122,7 +122,7 @@ async fn whoever_has_a_role_that_demands_a_second_factor_can_do_nothing_but_enro
     assert!(door.is_open(&token).await);
     assert_eq!(door.world.count("session.renewed").await, 1);
     let enrolment = Enrolment { current_password: Password::new(PASSWORD) };
-    let secret = door.login.enrol(enrolment, caller.clone()).await.unwrap().secret;
+    let secret = door.login.enrol(enrolment, caller.clone()).await.unwrap().secret.expose_secret().to_owned();
     assert!(door.who(&token).await.unwrap().must_enrol_second_factor, "the second factor is not confirmed");
     let first = FirstCode { code: code_of(&secret, door.world.executor.now()) };
     door.login.confirm(first, caller).await.unwrap();

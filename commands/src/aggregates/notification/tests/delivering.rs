@@ -56,6 +56,8 @@ fn what_changed_since_the_notification_was_written_counts() {
     dead.when(attempt(TO_PATIENT, 1)).then([failed(TO_PATIENT, FailureReason::Gone)]);
     let left = given([notified()]).and::<User>(DOCTOR, [created_with(json!({})), sample::<User>("deactivated")]);
     left.when(attempt(TO_USER, 1)).then([failed(TO_USER, FailureReason::Gone)]);
+    let unreachable = given([notified()]).and::<Patient>(PATIENT, [ann(json!({"email": null}))]);
+    unreachable.when(attempt(TO_PATIENT, 1)).then([failed(TO_PATIENT, FailureReason::NoAddress)]);
 }
 
 #[test]

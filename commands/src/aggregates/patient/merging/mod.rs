@@ -134,6 +134,9 @@ impl Command for MergePatients {
         }
         let duplicate = ctx.named::<Patient>(self.duplicate_id, "/duplicate_id")?;
         self.check_numbers(patient, duplicate)?;
+        if patient.confidentiality != duplicate.confidentiality {
+            return refuse(Refusal::OpenToOthers);
+        }
         let Self { patient_id, duplicate_id, reason, .. } = self;
         let brought = duplicate.duplicates.clone();
         Ok(Decision::event(Event::DuplicateMerged { duplicate_id, brought, reason: reason.clone() })

@@ -1,6 +1,6 @@
 use hims_domain::appointment::Appointment;
 use hims_domain::consultation::Consultation;
-use hims_domain::patient::Allergy;
+use hims_domain::patient::{Allergy, Confidentiality};
 use hims_domain::{AllergyId, AppointmentId};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -9,10 +9,11 @@ use super::*;
 use crate::aggregates::appointment::ScheduleAppointment;
 use crate::aggregates::consultation::StartConsultation;
 use crate::aggregates::patient::{
-    AddPatientIdentifier, ChangeAllergy, ChangePatientDemographics, RecordAllergy, RegisterPatient, RetireAllergy,
+    AddPatientIdentifier, ChangeAllergy, ChangePatientDemographics, MarkRecordConfidentiality, RecordAllergy,
+    RegisterPatient, RetireAllergy,
 };
 use crate::testing::samples::{DOCTOR, OTHER_PATIENT, PATIENT, ann, ask, registered, said, with};
-use crate::testing::world::{World, refused, somebody};
+use crate::testing::world::{World, refused, somebody, user};
 use crate::testing::{Given, at, given, id};
 use crate::{Caller, scopes};
 
@@ -273,4 +274,40 @@ async fn merges_are_reversed_in_their_order() {
     assert_eq!(world.state::<Patient>(PATIENT).await.duplicates, [OTHER_PATIENT].into());
     world.done(unmerge()).await;
     assert_eq!(world.state::<Patient>(OTHER_PATIENT).await.merged_into, None);
+}
+
+#[test]
+fn records_are_marked_together_and_merged_only_if_marked_alike() {
+    let marked =
+        |confidentiality| Event::ConfidentialityMarked { confidentiality, reason: said("is known to the public") };
+    let restricted = || marked(Confidentiality::Restricted);
+    let mark = |confidentiality: &str| {
+        ask::<MarkRecordConfidentiality>(json!({"patient_id": PATIENT, "confidentiality": confidentiality,
+                                                "reason": "is known to the public"}))
+    };
+    two([restricted()], []).when(merge(json!({}))).then_code("confidentiality-differs");
+    assert!(two([restricted()], [restricted()]).when(merge(json!({}))).is_accepted());
+    let one_person = || two([merged(OTHER_PATIENT, [])], [merged_into(PATIENT)]);
+    let both = one_person().when(mark("R"));
+    both.then([restricted()]).then_also::<Patient>(OTHER_PATIENT, [restricted()]);
+    one_person().when(mark("N")).then_nothing();
+}
+
+#[test]
+fn nobody_who_reads_charts_lowers_a_mark() {
+    let marked =
+        |confidentiality| Event::ConfidentialityMarked { confidentiality, reason: said("is known to the public") };
+    let mark = |confidentiality: &str| {
+        ask::<MarkRecordConfidentiality>(json!({"patient_id": PATIENT, "confidentiality": confidentiality,
+                                                "reason": "is known to the public"}))
+    };
+    let by =
+        |role: &str, before: Confidentiality, to: &str| two([marked(before)], []).by(user(DOCTOR, role)).when(mark(to));
+    by("administrator", Confidentiality::VeryRestricted, "R").then_code("privacy-officer-needed");
+    by("administrator", Confidentiality::Restricted, "N").then_code("privacy-officer-needed");
+    assert!(by("administrator", Confidentiality::Restricted, "V").is_accepted());
+    assert!(by("privacy_officer", Confidentiality::VeryRestricted, "N").is_accepted());
+    // A duplicate whose mark is higher counts as well.
+    let one_of_two = two([merged(OTHER_PATIENT, [])], [marked(Confidentiality::VeryRestricted), merged_into(PATIENT)]);
+    one_of_two.by(user(DOCTOR, "administrator")).when(mark("R")).then_code("privacy-officer-needed");
 }

@@ -1,13 +1,16 @@
 mod acting;
+mod passkeys;
 mod passwords;
 mod rights;
 mod second_factor;
+mod service;
 
 use chrono::TimeDelta;
 use hims_domain::PatientId;
 use hims_domain::patient::Patient;
 use hims_domain::role::Role;
 use hims_domain::session::{self, Session};
+use hims_testing::sample;
 use serde_json::{Value, json};
 
 use super::*;
@@ -112,6 +115,8 @@ fn session(then: impl IntoIterator<Item = session::Event>) -> Vec<session::Event
         idle_expires_at: now() + TimeDelta::minutes(30),
         absolute_expires_at: now() + TimeDelta::hours(12),
         identity_confirmed_until: now() + TimeDelta::minutes(10),
+        auth_method: session::AuthMethod::Password,
+        scopes: None,
     };
     std::iter::once(started).chain(then).collect()
 }
@@ -341,6 +346,7 @@ fn who_comes_back_has_access_again() {
 fn deactivating_and_reactivating_twice_is_quiet() {
     given_user([created(), Event::Deactivated]).when(deactivate()).then_nothing();
     given_user([created()]).when(reactivate()).then_nothing();
+    given_user([created(), sample::<User>("erased")]).when(reactivate()).then_refused(Refusal::Erased);
 }
 
 #[test]

@@ -79,9 +79,10 @@ fn wrong_codes_are_counted_until_a_right_one() {
     let before = || vec![created(), enrolled(), confirmed(0)];
     given_user(before()).when(refuse()).then([refused(1)]);
     given_user(before().into_iter().chain([refused(1)])).when(refuse()).then([refused(2)]);
-    for right in
-        [Event::CodeUsed { used_step: 1 }, Event::RecoveryCodeUsed { recovery_code_hash: hash("one"), left: 1 }]
-    {
+    for right in [
+        Event::CodeUsed { used_step: 1 },
+        Event::RecoveryCodeUsed { recovery_code_hash: hash("one"), left: 1, session_id: None },
+    ] {
         given_user(before().into_iter().chain([refused(7), right])).when(refuse()).then([refused(1)]);
     }
     given_user(before().into_iter().chain([refused(MOST_WRONG_CODES)])).when(refuse()).then_nothing();
@@ -90,7 +91,7 @@ fn wrong_codes_are_counted_until_a_right_one() {
 
 #[test]
 fn a_recovery_code_is_gone_once_it_is_used() {
-    let used = Event::RecoveryCodeUsed { recovery_code_hash: hash("one"), left: 1 };
+    let used = Event::RecoveryCodeUsed { recovery_code_hash: hash("one"), left: 1, session_id: None };
     let state = hims_domain::fold::<User>(&[created(), enrolled(), confirmed(0), used]).unwrap();
     assert_eq!(state.confirmed_factor().unwrap().recovery_code_hashes, [hash("two")]);
 }
@@ -113,6 +114,21 @@ fn users_take_their_second_factor_away_with_a_code_only() {
     at_59([created()]).when(remove(None)).then_nothing();
     assert!(remove(None).is_own(None, &user(DOCTOR, "doctor")));
     assert!(!remove(None).is_own(None, &user(OTHER_DOCTOR, "doctor")));
+}
+
+#[test]
+fn who_logged_in_with_the_last_recovery_code_needs_no_other_one_in_that_session() {
+    let used = |session| {
+        let session_id = Some(hims_domain::SessionId(session));
+        let one = Event::RecoveryCodeUsed { recovery_code_hash: hash("one"), left: 1, session_id };
+        let two = Event::RecoveryCodeUsed { recovery_code_hash: hash("two"), left: 0, session_id };
+        [created(), enrolled(), confirmed(0), one, two]
+    };
+    at_59(used(SESSION)).when(remove(None)).then([removed()]);
+    at_59(used(OTHER_SESSION)).when(remove(None)).then_refused(Refusal::CodeMissing);
+    // A new second factor begins anew.
+    let renewed = used(SESSION).into_iter().chain([removed(), enrolled(), confirmed(0)]);
+    at_59(renewed).when(remove(None)).then_refused(Refusal::CodeMissing);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What each command does on each status of its record, or of the part of a record that it names.
 
+use hims_domain::amendment_request::{self, AmendmentRequest};
 use hims_domain::appointment::{self, Appointment};
 use hims_domain::billing_record::{self, BillingRecord};
 use hims_domain::consultation::{self, Consultation, RecordStatus, StepStatus, VerificationStatus};
@@ -188,6 +189,7 @@ fn appointments_and_charts(to: &mut Tables) {
     };
     let diagnosis = Machine::new("", VerificationStatus::CODES, diagnosed).part("diagnosis", "diagnosis_id", 0x71);
     diagnosis.saying_in("change-diagnosis", noted).table(to);
+    Machine::<AmendmentRequest>::of(&["requested"], &["/status"], amendment_request::Status::CODES).table(to);
     Machine::<MedicalHistory>::of(&["recorded"], &["/status"], medical_history::Status::CODES).table(to);
     let place = format!("/entries/{}/status", Uuid::from_u128(0x33));
     let places = [place.as_str()];

@@ -1,11 +1,23 @@
 //! Users: everybody who can log in, and every provider of care.
 
+mod passkey;
+mod second_factor;
+mod service;
+
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
+use crate::role::Permissions;
 use crate::values::{Email, Name, Phone, Reason, Text};
-use crate::{Aggregate, DepartmentId, PatientId, Personal, RoleId, Subject, described};
+use crate::{
+    Aggregate, ClientSecretId, DepartmentId, ErasureId, PasskeyId, PatientId, Personal, RoleId, SessionId, Subject,
+    described,
+};
+pub use passkey::Passkey;
+pub use second_factor::{RecoveryCodeHash, SecondFactor};
+pub use service::{ClientSecret, Service};
 
 described! {
     /// The name of a user and how to reach them.
@@ -45,26 +57,31 @@ pub struct User {
     pub must_change_password: bool,
     /// What the user has to show besides the password; `None` if nothing.
     pub second_factor: Option<SecondFactor>,
+    /// The identities with which the user logs in at an OpenID provider.
+    pub identities: Vec<ExternalIdentity>,
+    /// The passkeys with which the user logs in, the oldest first.
+    pub passkeys: Vec<Passkey>,
+    /// What makes the user a service account; `None` for a person.
+    pub service: Option<Service>,
     /// Whether the user is active. An inactive user can neither log in nor be booked.
     pub is_active: bool,
 }
 
-/// The hash of a recovery code: SHA-256 in hexadecimal digits, sealed in the log like every personal value.
-pub type RecoveryCodeHash = Personal<String>;
+described! {
+    /// An identity at an OpenID provider.
+    pub struct ExternalIdentity {
+        /// The provider, by the URL that it calls itself (`iss`).
+        pub issuer: Text<500>,
+        /// What the provider calls the person (`sub`). The provider never gives the name to anybody else.
+        pub subject: Personal<Text<255>>,
+    }
+}
 
-/// A device or program of the user that makes one-time codes (TOTP, RFC 6238), and the codes for the day it is lost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SecondFactor {
-    /// The secret from which the codes follow, in base 32. It is told once, when the user enrols.
-    pub second_factor_secret: Personal<String>,
-    /// Whether the user has given a first code. Until then a login asks for none.
-    pub is_confirmed: bool,
-    /// The last time step of which a code was used. A code of this step, or of an earlier one, is refused.
-    pub used_step: Option<u64>,
-    /// The hashes of the recovery codes that were not used.
-    pub recovery_code_hashes: Vec<RecoveryCodeHash>,
-    /// How many wrong codes were given since the last right one.
-    pub wrong_codes: u32,
+impl ExternalIdentity {
+    /// What tells the identity from all others; `None` if the person was erased.
+    pub fn key(&self) -> Option<[&str; 2]> {
+        Some([self.issuer.as_str(), self.subject.known()?.as_str()])
+    }
 }
 
 /// What can happen to a user.
@@ -128,16 +145,75 @@ pub enum Event {
         recovery_code_hash: RecoveryCodeHash,
         /// How many recovery codes are left.
         left: usize,
+        /// The session that began with the code, or for which it was given.
+        session_id: Option<SessionId>,
     },
     /// Somebody who knew the password gave a wrong code.
     CodeRefused {
         /// How many wrong codes were given since the last right one.
         wrong_codes: u32,
     },
+    /// The user became a service account, or the permissions changed that it has of those of its roles.
+    ScopesSet {
+        /// The permissions.
+        scopes: Permissions,
+    },
+    /// The service account got a new secret.
+    ClientSecretAdded {
+        /// The secret's id.
+        secret_id: ClientSecretId,
+        /// The SHA-256 hash of the secret in hexadecimal digits, sealed like every personal value.
+        client_secret_hash: Personal<String>,
+        /// Until when the secret is good.
+        expires_at: DateTime<Utc>,
+        /// Until when the last secret before is good at most; secrets before that one are not good any more.
+        former_expires_at: DateTime<Utc>,
+    },
+    /// A secret of the service account is not good any more.
+    ClientSecretEnded {
+        /// The secret's id.
+        secret_id: ClientSecretId,
+    },
+    /// The user was linked to an identity at an OpenID provider.
+    IdentityLinked(ExternalIdentity),
+    /// The user is no longer linked to an identity at an OpenID provider.
+    IdentityUnlinked(ExternalIdentity),
+    /// The user made a passkey, with which the user can log in from then on.
+    PasskeyAdded {
+        /// The passkey's id.
+        passkey_id: PasskeyId,
+        /// What the user calls the passkey.
+        name: Personal<Name<100>>,
+        /// The id that the user's device gave the key, in base64url.
+        credential_id: Personal<String>,
+        /// What the device told of the key, as the library for WebAuthn writes that.
+        credential: Personal<String>,
+        /// When the passkey was made.
+        added_at: DateTime<Utc>,
+    },
+    /// The user proved with a passkey who they are.
+    PasskeyUsed {
+        /// The passkey's id.
+        passkey_id: PasskeyId,
+        /// What is known of the key from now on, if that changed: a device may count how often it signs.
+        credential: Option<Personal<String>>,
+        /// When the passkey was used.
+        used_at: DateTime<Utc>,
+    },
+    /// A passkey of the user is not good any more.
+    PasskeyRemoved {
+        /// The passkey's id.
+        passkey_id: PasskeyId,
+    },
     /// The second factor was removed: a login asks for the password only.
     SecondFactorRemoved {
         /// Why the second factor was removed.
         reason: Personal<Reason>,
+    },
+    /// The user was erased: the key that opens what is said about them was destroyed together with this event.
+    Erased {
+        /// The erasure that was confirmed.
+        erasure_id: ErasureId,
     },
 }
 
@@ -167,9 +243,24 @@ impl User {
         std::iter::once(self.role_id).chain(self.additional_role_ids.iter().copied().filter(|it| *it != self.role_id))
     }
 
+    /// Whether the user was erased, so that nobody knows any more who the user is.
+    pub fn is_erased(&self) -> bool {
+        self.email.known().is_none()
+    }
+
     /// The second factor for which a login asks; `None` if the user has none, or has not confirmed it.
     pub fn confirmed_factor(&self) -> Option<&SecondFactor> {
         self.second_factor.as_ref().filter(|it| it.is_confirmed)
+    }
+
+    fn with_passkeys(mut self, change: impl FnOnce(&mut Vec<Passkey>)) -> Self {
+        change(&mut self.passkeys);
+        self
+    }
+
+    /// The user as a service account that has changed; the same user if it is none.
+    fn with_service(self, change: impl FnOnce(Service) -> Service) -> Self {
+        Self { service: self.service.map(change), ..self }
     }
 
     /// The user with a second factor that has changed; the same user if there is none.
@@ -180,7 +271,7 @@ impl User {
 
 impl Aggregate for User {
     const STREAM: &'static str = "user";
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 4;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -195,6 +286,9 @@ impl Aggregate for User {
                 password_hash: it.password_hash.clone(),
                 must_change_password: it.must_change_password,
                 second_factor: None,
+                identities: Vec::new(),
+                passkeys: Vec::new(),
+                service: None,
                 is_active: true,
             }),
             Event::ProfileChanged(profile) => state.map(|it| Self { profile: profile.clone(), ..it }),
@@ -211,16 +305,9 @@ impl Aggregate for User {
             }),
             Event::LinkedToPatient { patient_id } => state.map(|it| Self { patient_id: Some(*patient_id), ..it }),
             Event::UnlinkedFromPatient => state.map(|it| Self { patient_id: None, ..it }),
-            Event::SecondFactorEnrolled { second_factor_secret } => state.map(|it| Self {
-                second_factor: Some(SecondFactor {
-                    second_factor_secret: second_factor_secret.clone(),
-                    is_confirmed: false,
-                    used_step: None,
-                    recovery_code_hashes: Vec::new(),
-                    wrong_codes: 0,
-                }),
-                ..it
-            }),
+            Event::SecondFactorEnrolled { second_factor_secret } => {
+                state.map(|it| Self { second_factor: Some(SecondFactor::enrolled(second_factor_secret.clone())), ..it })
+            }
             Event::SecondFactorConfirmed { used_step, recovery_code_hashes } => state.map(|user| {
                 user.with_factor(|it| SecondFactor {
                     is_confirmed: true,
@@ -231,16 +318,58 @@ impl Aggregate for User {
             }),
             Event::CodeUsed { used_step } => state
                 .map(|user| user.with_factor(|it| SecondFactor { used_step: Some(*used_step), wrong_codes: 0, ..it })),
-            Event::RecoveryCodeUsed { recovery_code_hash, left: _ } => state.map(|user| {
+            Event::RecoveryCodeUsed { recovery_code_hash, left: _, session_id } => state.map(|user| {
                 user.with_factor(|mut it| {
                     it.recovery_code_hashes.retain(|hash| hash != recovery_code_hash);
-                    SecondFactor { wrong_codes: 0, ..it }
+                    SecondFactor { wrong_codes: 0, recovered_in: *session_id, ..it }
                 })
             }),
             Event::CodeRefused { wrong_codes } => {
                 state.map(|user| user.with_factor(|it| SecondFactor { wrong_codes: *wrong_codes, ..it }))
             }
+            Event::ScopesSet { scopes } => state.map(|it| {
+                let secrets = it.service.map(|before| before.secrets).unwrap_or_default();
+                Self { service: Some(Service { scopes: scopes.clone(), secrets }), ..it }
+            }),
+            Event::ClientSecretAdded { secret_id, client_secret_hash, expires_at, former_expires_at } => {
+                let (secret_id, client_secret_hash, expires_at) = (*secret_id, client_secret_hash.clone(), *expires_at);
+                let added = ClientSecret { secret_id, client_secret_hash, expires_at };
+                state.map(|user| user.with_service(|it| it.with_secret(added, *former_expires_at)))
+            }
+            Event::ClientSecretEnded { secret_id } => state.map(|user| {
+                user.with_service(|mut it| {
+                    it.secrets.retain(|secret| secret.secret_id != *secret_id);
+                    it
+                })
+            }),
+            Event::IdentityLinked(identity) => state.map(|mut it| {
+                it.identities.push(identity.clone());
+                it
+            }),
+            Event::IdentityUnlinked(identity) => state.map(|mut it| {
+                it.identities.retain(|linked| linked != identity);
+                it
+            }),
+            Event::PasskeyAdded { passkey_id, name, credential_id, credential, added_at } => state.map(|it| {
+                let added = Passkey::added(*passkey_id, name, (credential_id, credential), *added_at);
+                it.with_passkeys(|all| all.push(added))
+            }),
+            Event::PasskeyUsed { passkey_id, credential, used_at } => state
+                .map(|it| it.with_passkeys(|all| passkey::note_use(all, *passkey_id, credential.as_ref(), *used_at))),
+            Event::PasskeyRemoved { passkey_id } => {
+                state.map(|it| it.with_passkeys(|all| all.retain(|key| key.passkey_id != *passkey_id)))
+            }
             Event::SecondFactorRemoved { reason: _ } => state.map(|it| Self { second_factor: None, ..it }),
+            Event::Erased { erasure_id: _ } => state.map(|it| Self {
+                email: Personal::Erased,
+                patient_id: None,
+                password_hash: None,
+                second_factor: None,
+                identities: Vec::new(),
+                passkeys: Vec::new(),
+                is_active: false,
+                ..it
+            }),
         }
     }
 
