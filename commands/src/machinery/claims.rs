@@ -41,6 +41,8 @@ struct Booking {
     until: DateTime<Utc>,
     /// The refusal code for another command that books the resource at an overlapping time.
     refusal: &'static str,
+    /// What stands against that command, in words.
+    told: &'static str,
     /// The field of commands that names the resource, as a JSON pointer; empty if no field does.
     field: &'static str,
 }
@@ -61,6 +63,7 @@ pub struct Held {
 
 /// The refusal code of a double booking, unless the booking names another code.
 const DOUBLE_BOOKING: &str = "double-booking";
+const IS_BOOKED: &str = "what is asked for is booked at an overlapping time: choose another";
 
 impl Held {
     /// What a stream holds in a state; a stream that does not exist holds nothing.
@@ -103,14 +106,16 @@ impl Held {
 
     /// Books a resource from an instant up to, but not including, another instant.
     pub fn book_span(&mut self, resource: impl Into<Uuid>, from: DateTime<Utc>, until: DateTime<Utc>) -> &mut Self {
-        self.booked.push(Booking { resource: resource.into(), from, until, refusal: DOUBLE_BOOKING, field: "" });
+        let (resource, refusal, told) = (resource.into(), DOUBLE_BOOKING, IS_BOOKED);
+        self.booked.push(Booking { resource, from, until, refusal, told, field: "" });
         self
     }
 
-    /// Sets the refusal code for a conflict with the booking that was added last, in place of `double-booking`.
-    pub fn or_refuse(&mut self, code: &'static str) -> &mut Self {
+    /// Sets the refusal code for a conflict with the booking that was added last, in place of `double-booking`, and what
+    /// the refusal tells.
+    pub fn or_refuse(&mut self, code: &'static str, told: &'static str) -> &mut Self {
         if let Some(last) = self.booked.last_mut() {
-            last.refusal = code;
+            (last.refusal, last.told) = (code, told);
         }
         self
     }
@@ -135,10 +140,14 @@ impl Held {
         let fault = |wanted: &Booking, other: &Booked| {
             let times = [wanted.from, other.from, other.until].map(|it| it.to_rfc3339_opts(SecondsFormat::Secs, true));
             let [begin, from, until] = times;
-            let message = if seen.contains(&other.owner) {
-                format!("what begins at {begin} meets what is booked from {from} to {until}; see candidates")
-            } else {
-                format!("what begins at {begin} meets what is booked already")
+            let (is_booking, is_seen) = (wanted.refusal == DOUBLE_BOOKING, seen.contains(&other.owner));
+            let message = match (is_booking, is_seen) {
+                (true, true) => {
+                    format!("what begins at {begin} meets what is booked from {from} to {until}; see candidates")
+                }
+                (true, false) => format!("what begins at {begin} meets what is booked already"),
+                (false, true) => format!("{}; that one counts from {from} to {until}, see candidates", wanted.told),
+                (false, false) => wanted.told.to_owned(),
             };
             Invalid::coded(wanted.refusal, wanted.field, message)
         };
@@ -147,6 +156,11 @@ impl Held {
             others.iter().filter(move |other| other.overlaps(&span)).map(move |other| fault(wanted, other))
         });
         faults.collect()
+    }
+
+    /// What a refusal with this code tells of the bookings that stand against the command.
+    pub(crate) fn told(&self, code: &str) -> Option<&'static str> {
+        self.booked.iter().find(|it| it.refusal == code).map(|it| it.told)
     }
 
     /// The claims that the owner gives back and takes in order to hold `after` instead of `self`.

@@ -36,7 +36,8 @@ async fn who_is_assigned_to_a_patient_reads_the_chart_for_that_time() {
     let assigned = doctor.did("assign-care-team-member", assign(json!({"ends_at": ends_at}))).await;
     assert!(reads(&nurse).await);
     let twice = doctor.command("assign-care-team-member", assign(json!({"ends_at": ends_at}))).await;
-    twice.problem(409, "already-assigned");
+    let told = twice.problem(409, "already-assigned")["detail"].to_string();
+    assert!(told.contains("is assigned to the patient then"), "{told}");
     nurse.command("assign-care-team-member", assign(json!({}))).await.problem(403, "forbidden");
     doctor.did("end-care-team-assignment", json!({"care_team_assignment_id": assigned})).await;
     assert!(!reads(&nurse).await, "the assignment has ended");

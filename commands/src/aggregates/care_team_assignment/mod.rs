@@ -81,10 +81,14 @@ impl Claims for CareTeamAssignment {
         if self.status == Status::Active {
             let until = self.ends_at.unwrap_or(self.starts_at + WITHOUT_END);
             let place = derived("care-team", &[&self.patient_id.to_string(), &self.user_id.to_string()]);
-            held.book_span(place, self.starts_at, until).or_refuse("already-assigned").named_by("/user_id");
+            held.book_span(place, self.starts_at, until)
+                .or_refuse("already-assigned", "the user is assigned to the patient then: end that assignment first")
+                .named_by("/user_id");
             if self.participation == Participation::Lead {
                 let lead = lead_of(self.patient_id);
-                held.book_span(lead, self.starts_at, until).or_refuse("has-a-lead").named_by("/participation");
+                held.book_span(lead, self.starts_at, until)
+                    .or_refuse("has-a-lead", "the care team has a lead then: end that assignment first")
+                    .named_by("/participation");
             }
         }
     }

@@ -90,7 +90,9 @@ impl Claims for EmergencyAccess {
         let place = derived("emergency-access", &[&self.patient_id.to_string(), &self.user_id.to_string()]);
         let until = if self.awaits_minutes.is_some() { self.granted_at + AWAITS_FOR } else { self.ends_at };
         if self.granted_at < until {
-            held.book_span(place, self.granted_at, until).or_refuse("already-open").named_by("/patient_id");
+            held.book_span(place, self.granted_at, until)
+                .or_refuse("already-open", "you have access to the patient, or asked for it within the hour")
+                .named_by("/patient_id");
         }
     }
 }

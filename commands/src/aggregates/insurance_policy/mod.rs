@@ -135,7 +135,7 @@ impl Claims for InsurancePolicy {
                 beginning(self.coverage.effective_from),
                 beginning(after),
             )
-            .or_refuse(coverage::OVERLAP);
+            .or_refuse(coverage::OVERLAP, "an active policy of the patient has this priority at an overlapping time");
         }
     }
 }

@@ -104,8 +104,8 @@ impl Executor {
         let mut known = BTreeSet::from([owner]);
         let more = others.iter().map(|it| it.owner).filter(|it| known.insert(*it));
         let candidates = std::iter::once(owner).chain(more).collect();
-        let detail =
-            "what is asked for is booked at an overlapping time (see errors and candidates); choose another time";
+        let told = planned.iter().find_map(|it| it.after.told(code)).unwrap_or_default();
+        let detail = format!("{told}; see errors and candidates");
         let refused = Refused { errors, candidates, ..Refused::new(Kind::Conflict, code, detail) };
         Err(C::when_booked(refused).into())
     }

@@ -41,7 +41,8 @@ impl Aggregate for Reservation {
 
 impl Claims for Reservation {
     fn claims(&self, _: Uuid, held: &mut Held) {
-        held.book_span(self.table, now(), now() + chrono::TimeDelta::hours(1)).or_refuse("table-taken");
+        held.book_span(self.table, now(), now() + chrono::TimeDelta::hours(1))
+            .or_refuse("table-taken", "the table is taken");
     }
 }
 
