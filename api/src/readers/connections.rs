@@ -4,7 +4,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult};
 use hims_event_store::bounded::too_late;
 use hims_projections::Table;
 use hims_projections::query::{self, Identity, QueryError};
@@ -196,6 +196,8 @@ impl Connections {
         }
         let pool = Pool::builder(self.opener.clone())
             .max_size(self.each)
+            // The connection that was used last has planned the most statements.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))
             .recycle_timeout(Some(Duration::from_secs(1)))
