@@ -9,7 +9,7 @@ use hims_event_store::Position;
 use hims_projections::query::{self, Identity, Shape};
 use hims_projections::{TABLES, Table};
 use sqlx::pool::PoolConnection;
-use sqlx::{Postgres as Database, Row as _};
+use sqlx::{FromRow, Postgres as Database, Row as _};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
@@ -21,8 +21,16 @@ use crate::server::Server;
 use crate::workload::{Compared, compare, percentile, rate};
 use crate::{Effort, Failure};
 
-pub(crate) const NAMES: [&str; 6] =
-    ["vital-signs-http", "vital-signs-lag", "row-by-id", "catalogue", "recorded-row", "recorded-list"];
+pub(crate) const NAMES: [&str; 8] = [
+    "vital-signs-http",
+    "vital-signs-lag",
+    "row-by-id",
+    "catalogue",
+    "recorded-row",
+    "recorded-list",
+    "recorded-size",
+    "recorded-wal",
+];
 
 const CONNECTIONS: usize = 64;
 const ROWS: i64 = 2_000;
@@ -192,7 +200,8 @@ async fn recorded(effort: Effort, report: &Report, (postgres, server): (&Postgre
     for (_, server) in both {
         record_some(server).await?;
     }
-    for (bench, is_list) in NAMES[4..].iter().zip([false, true]).filter(|(bench, _)| report.wants(&[bench])) {
+    let before = Written::so_far(&recording).await?;
+    for (bench, is_list) in NAMES[4..6].iter().zip([false, true]) {
         let mut asking = Vec::with_capacity(both.len());
         for (postgres, server) in both {
             let get = |path: String| {
@@ -207,9 +216,41 @@ async fn recorded(effort: Effort, report: &Report, (postgres, server): (&Postgre
             report.write(compared.figure(bench, "/s", 0.5), Better::More)?;
         }
     }
+    let after = Written::so_far(&recording).await?;
+    let reads = after.events - before.events;
+    for (bench, bytes) in
+        [("recorded-size", after.database - before.database), ("recorded-wal", after.wal - before.wal)]
+    {
+        let figure = Figure { bench, rate: bytes / reads, unit: "B/read", target: 3_000.0, ..Figure::default() };
+        report.write(figure, Better::Less)?;
+    }
     recorder.stop().await;
     recording.stop().await;
     Ok(())
+}
+
+/// What a server has written since it was set up.
+#[derive(FromRow)]
+struct Written {
+    /// The events of the log.
+    events: f64,
+    /// The size of the database in bytes.
+    database: f64,
+    /// The bytes of the WAL.
+    wal: f64,
+}
+
+impl Written {
+    /// What a server has written so far.
+    async fn so_far(postgres: &Postgres) -> Result<Self, Failure> {
+        let superuser = postgres.superuser(1);
+        let sql = "select (select position from log.head)::float8 as events,
+                          pg_database_size(current_database())::float8 as database,
+                          pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 as wal";
+        let written = sqlx::query_as(sql).fetch_one(&superuser).await?;
+        superuser.close().await;
+        Ok(written)
+    }
 }
 
 /// Compares two groups of callers, which send their requests in turns.

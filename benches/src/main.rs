@@ -16,6 +16,7 @@
 //! | `row-by-id` | a row over HTTP under row-level security | 0.5 of the same statement without HTTP |
 //! | `catalogue` | lists of catalogues over HTTP that are remembered | 2 times the same read from the tables |
 //! | `recorded-row`, `recorded-list` | rows and lists of 50 whose reads are recorded | 0.5 of those that are not |
+//! | `recorded-size`, `-wal` | bytes of the database and of the WAL for each of these reads | 3,000 |
 //! | `consultation-journey` | consultations of 12 commands over HTTP, 32 doctors, everything on | 0.2 of the floor's twelfth |
 //! | `followers-1000`, `-5000` | `record-vital-signs` beside so many event streams | 0.9 and 0.75 of none |
 //! | `read-beside-500` | a patient beside 500 event streams of the patient, 99th percentile | under 50 ms |
@@ -29,6 +30,7 @@
 //! | `import-interactions` | a thesaurus of 33,172 pairs of ingredients, until the read tables have it | under 10 s |
 //! | `write-prescription` | 10 items against a list of 30 entries, 99th percentile | under 20 ms |
 //! | `rebuild`, `rebuild-memory` | all tables from 1,000,000 events | 57,000 events/s, under 1 GiB |
+//! | `rebuild-commands`, `-reads` | 100 of each per second beside a rebuild, 99th percentile | 1.5 times those before |
 //!
 //! The floor: 32 connections, each inserting one event per transaction, prepared, fsync on. In a bench with arrivals
 //! (`append-open-…`), requests are due at equal distances, and the time of a request counts from the moment when the

@@ -1,7 +1,8 @@
-//! All read tables from a log of a million events.
+//! All read tables from a log of a million events, alone and beside a server that answers.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hims_api::{Hospital, Purpose};
@@ -9,17 +10,22 @@ use hims_commands::medication::AddMedication;
 use hims_commands::{Caller, Password, Request};
 use hims_projections::{Rebuild, Target, migrations};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
+use crate::http::{Caller as Visitor, callers, head, posts};
 use crate::journey::{EVENTS, Journeys};
 use crate::postgres::Postgres;
 use crate::report::{Better, Figure, Report};
-use crate::workload::rate;
+use crate::server::Server;
+use crate::workload::{Compared, open_loop, percentile, rate};
 use crate::{Effort, Failure};
 
-pub(crate) const NAMES: [&str; 2] = ["rebuild", "rebuild-memory"];
+pub(crate) const NAMES: [&str; 4] = ["rebuild", "rebuild-memory", "rebuild-commands", "rebuild-reads"];
 
 /// How many journeys are written at the same time.
 const WRITERS: usize = 16;
+/// How many commands, and how many reads, are due per second beside the rebuild.
+const PER_SECOND: u32 = 100;
 
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
     let postgres = Postgres::start().await?;
@@ -27,7 +33,8 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
     migrations::up(&postgres.owner(1)).await?;
     let hospital = Hospital::open(&postgres.settings(), Purpose::Inspect).await?;
     seed(&hospital, effort.events).await?;
-    let rebuild = Rebuild { store: Arc::clone(&hospital.store), pool: postgres.owner(4) };
+    let owner = postgres.owner(4);
+    let rebuild = Rebuild { store: Arc::clone(&hospital.store), pool: owner.clone() };
     forget_peak()?;
     let before = resident("VmRSS:")?;
     let started = Instant::now();
@@ -43,10 +50,75 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
     report.write(figure("rebuild", rate, "events/s", 57_000.0), Better::More)?;
     println!("{:<20} {before:>10.1} MiB before", "rebuild-memory");
     report.write(figure("rebuild-memory", peak, "MiB", 1_024.0), Better::Less)?;
-    rebuild.pool.close().await;
+    if report.wants(&NAMES[2..]) {
+        beside(effort, report, &postgres, rebuild).await?;
+    }
+    owner.close().await;
     hospital.close().await;
     postgres.stop().await;
     Ok(())
+}
+
+/// How long commands and reads take while the tables are rebuilt, against the same before.
+async fn beside(effort: Effort, report: &Report, postgres: &Postgres, rebuild: Rebuild) -> Result<(), Failure> {
+    let server = Server::start(postgres.settings()).await?;
+    let reads = server.patients.iter().map(|it| head("GET", &format!("/api/v1/patients/{it}"), &server.token) + "\r\n");
+    let reads = callers(&server, reads.map(String::into_bytes).collect(), 200).await?;
+    let both = [Free::new(callers(&server, posts(&server), 201).await?), Free::new(reads)];
+    // The first turn is to warm up.
+    answered(&both, effort.time * 4).await?;
+    let before = answered(&both, effort.time * 16).await?;
+    let mut beside = [Vec::new(), Vec::new()];
+    let rebuilding = tokio::spawn(async move { rebuild.run(&Target::Swap, |_| ()).await });
+    while !rebuilding.is_finished() {
+        for (all, more) in beside.iter_mut().zip(answered(&both, Duration::from_secs(1)).await?) {
+            all.extend(more);
+        }
+    }
+    rebuilding.await??;
+    for (bench, (mut before, mut beside)) in NAMES[2..].iter().zip(before.into_iter().zip(beside)) {
+        let compared = Compared { rate: percentile(&mut beside, 99), floor: percentile(&mut before, 99) };
+        let median = Some(percentile(&mut beside, 50));
+        report.write(Figure { median, ..compared.figure(bench, "ms", 1.5) }, Better::Less)?;
+    }
+    server.stop().await;
+    Ok(())
+}
+
+/// Connections, used in turns, since the server closes those that are not used. A request that finds none waits for one,
+/// which counts.
+struct Free {
+    places: Semaphore,
+    callers: Mutex<VecDeque<Visitor>>,
+}
+
+impl Free {
+    fn new(callers: Vec<Visitor>) -> Arc<Self> {
+        Arc::new(Self { places: Semaphore::new(callers.len()), callers: Mutex::new(callers.into()) })
+    }
+
+    async fn send(&self) -> Result<(), Failure> {
+        let _place = self.places.acquire().await?;
+        let caller = self.callers.lock().map_err(|_| LOST)?.pop_front().ok_or(LOST)?;
+        let caller = caller.send().await?;
+        self.callers.lock().map_err(|_| LOST)?.push_back(caller);
+        Ok(())
+    }
+}
+
+const LOST: &str = "a connection was lost";
+
+/// How long the commands and the reads take that are due meanwhile.
+async fn answered([commands, reads]: &[Arc<Free>; 2], time: Duration) -> Result<[Vec<Duration>; 2], Failure> {
+    let due = |free: &Arc<Free>| {
+        let free = Arc::clone(free);
+        open_loop(PER_SECOND, time, move || {
+            let free = Arc::clone(&free);
+            async move { free.send().await }
+        })
+    };
+    let (commands, reads) = tokio::try_join!(due(commands), due(reads))?;
+    Ok([commands, reads])
 }
 
 /// Fills the log with patients and what happens to them.
