@@ -30,15 +30,17 @@ soak: ## Work half an hour under faults (SOAK_MINUTES) and check the history
 	cargo test --release -p hims-tests -- --ignored --nocapture --test-threads 1 checker::soak
 
 lint: ## Check format, lints, dependencies and documentation
-	@scripts/setup.sh lint
+	@scripts/setup.sh code
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	@scripts/setup.sh lint
 	PATH="$(TOOLS):$$PATH" cargo deny check licenses bans sources
 	@export PATH="$(TOOLS):$$PATH"; if timeout 60 cargo deny --log-level off fetch db; then \
 		cargo deny check --disable-fetch advisories; \
 	else echo "advisories: not checked, since their database cannot be had from here"; fi
 	PATH="$(TOOLS):$$PATH" cargo machete --skip-target-dir
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+	# With the examples, which there are none of, libraries have the features that clippy checked them with.
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --lib --bins --examples
 
 bench: setup ## Measure against plain INSERTs, in the same run
 	cargo run --release -p hims-benches

@@ -6,6 +6,7 @@
 #   scripts/setup.sh test   also the mail server of the tests, python3-aiosmtpd, openssl for its certificate, python3-fido2
 #                           for their passkeys, and age, with which they open backups; mandoc, systemd-analyze and
 #                           promtool, which check manual pages, the unit and the alerts; and redis-server
+#   scripts/setup.sh code   also rustfmt and clippy
 #   scripts/setup.sh lint   also cargo-deny and cargo-machete, built once into target/tools
 #   scripts/setup.sh deb    also cargo-deb, built once into target/tools, and dpkg-dev, which finds needed libraries
 set -euo pipefail
@@ -97,8 +98,14 @@ if [ "${1:-}" = test ]; then
     fi
 fi
 
-# The tools are built without optimisation and debug information: they run for seconds, and optimising takes minutes.
+# The tools are built without optimisation and debug information: they run for seconds, and optimising takes minutes. Of two
+# set-ups at once, one waits for what the other builds.
 build_tool() {
+    if [ -z "${alone:-}" ]; then
+        mkdir -p "$TOOLS"
+        exec {alone}>"$TOOLS/lock"
+        flock "$alone"
+    fi
     grep -qs "\"$1 $2 " "$TOOLS/.crates.toml" && [ -x "$TOOLS/bin/$1" ] && return
     say "building $1 $2, once"
     CARGO_PROFILE_DEV_DEBUG=false CARGO_TARGET_DIR=$TOOLS/build \
@@ -115,16 +122,18 @@ if [ "${1:-}" = deb ]; then
     rm -rf "$TOOLS/build"
 fi
 
-[ "${1:-}" = lint ] || exit 0
+if [ "${1:-}" = code ]; then
+    for component in rustfmt clippy; do
+        tool=${component/rustfmt/fmt}
+        cargo "$tool" --version >/dev/null 2>&1 && continue
+        have rustup || fail "$component is missing; install the Rust component of this name."
+        say "adding the Rust component $component"
+        rustup component add "$component" </dev/null >&2
+    done
+fi
 
-for component in rustfmt clippy; do
-    tool=${component/rustfmt/fmt}
-    cargo "$tool" --version >/dev/null 2>&1 && continue
-    have rustup || fail "$component is missing; install the Rust component of this name."
-    say "adding the Rust component $component"
-    rustup component add "$component" </dev/null >&2
-done
-
-build_tool cargo-machete "$MACHETE"
-build_tool cargo-deny "$DENY"
-rm -rf "$TOOLS/build"
+if [ "${1:-}" = lint ]; then
+    build_tool cargo-machete "$MACHETE"
+    build_tool cargo-deny "$DENY"
+    rm -rf "$TOOLS/build"
+fi
