@@ -1,14 +1,13 @@
 //! The edge of the server: what it takes in, what it gives away in errors, and how much of it one client may use.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use hims_domain::{Aggregate as _, DomainEvent, user::User};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
+use super::connections::connect;
 use super::demo::{self, person};
 use super::{Answer, Client, Hospital};
 
@@ -35,7 +34,7 @@ async fn a_body_with_a_content_encoding_is_415_before_anything_is_read() {
     // The server does not wait for the body that is announced: it never comes.
     let head = "POST /api/v1/sessions HTTP/1.1\r\nhost: hims\r\ncontent-type: application/json\r\n\
                 content-encoding: gzip\r\ncontent-length: 524288\r\n\r\n";
-    let mut socket = connect(&hospital).await;
+    let mut socket = connect(&hospital.node.base).await;
     socket.write_all(head.as_bytes()).await.expect("sent");
     let mut answer = [0; 12];
     let body_seconds = Duration::from_secs(hospital.settings.body_seconds);
@@ -67,61 +66,6 @@ async fn a_key_that_stands_twice_is_400() {
     send(&admin, REGISTER, &[JSON], twice).await.problem(400, "duplicate-key");
     let twice = r#"{"email": "doctor@demo.hims", "password": "x", "password": "y"}"#;
     send(&admin, "/api/v1/sessions", &[JSON], twice).await.problem(400, "duplicate-key");
-}
-
-/// A connection to the server.
-async fn connect(hospital: &Hospital) -> TcpStream {
-    let address: SocketAddr = hospital.node.base.trim_start_matches("http://").parse().expect("an address");
-    TcpStream::connect(address).await.expect("the server listens")
-}
-
-/// What the server answers to these bytes before it closes the connection.
-async fn exchange(hospital: &Hospital, bytes: &str) -> String {
-    let mut socket = connect(hospital).await;
-    // The server may answer, and close the connection, before it has read everything.
-    let _ = socket.write_all(bytes.as_bytes()).await;
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_mins(1), socket.read_to_end(&mut answer)).await;
-    // A reset after the answer is an end of the connection too.
-    let _ = read.expect("the connection ends");
-    String::from_utf8(answer).expect("UTF-8")
-}
-
-#[tokio::test]
-async fn a_body_that_does_not_arrive_is_408() {
-    let hospital = Hospital::start_with(|settings| settings.body_seconds = 1).await;
-    let head = "POST /api/v1/sessions HTTP/1.1\r\nhost: hims\r\ncontent-type: application/json\r\n\
-                content-length: 100\r\n\r\n{\"email\":";
-    let answer = exchange(&hospital, head).await;
-    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"code\":\"request-timeout\""), "{answer}");
-}
-
-#[tokio::test]
-async fn a_head_that_cannot_be_read_is_a_problem_too() {
-    let hospital = Hospital::start().await;
-    let many = "x: y\r\n".repeat(100);
-    let post = "POST /api/v1/sessions HTTP/1.1\r\nhost: hims\r\n";
-    for (head, status, code) in [
-        ("NONSENSE\r\n\r\n".to_owned(), 400, "malformed-http"),
-        ("GET /health/live HTTP/1.1\r\nhost: hims\r\nb\u{1}d: x\r\n\r\n".to_owned(), 400, "malformed-http"),
-        (format!("GET /health/live HTTP/1.1\r\nhost: hims\r\n{many}\r\n"), 431, "head-too-large"),
-        (format!("GET /{} HTTP/1.1\r\nhost: hims\r\n\r\n", "a".repeat(70_000)), 414, "address-too-long"),
-        (format!("GET /{}", "a".repeat(140_000)), 414, "address-too-long"),
-        ("GET /health/live HTTP/2.0\r\nhost: hims\r\n\r\n".to_owned(), 505, "http-version-not-supported"),
-        (format!("{post}transfer-encoding: gzip, chunked\r\n\r\n"), 501, "not-implemented"),
-        ("BREW /health/live HTTP/1.1\r\nhost: hims\r\n\r\n".to_owned(), 501, "not-implemented"),
-        (format!("{post}connection: close\r\n\r\n").replace("POST", "PUT"), 405, "method-not-allowed"),
-    ] {
-        let answer = exchange(&hospital, &head).await;
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-        assert!(head.contains("content-type: application/problem+json"), "{answer}");
-        assert!(head.contains("x-content-type-options: nosniff"), "{answer}");
-        let problem: Value = serde_json::from_str(body).expect("JSON");
-        assert_eq!((&problem["code"], &problem["status"]), (&json!(code), &json!(status)));
-        let id = problem["request_id"].as_str().expect("an id");
-        assert!(head.contains(&format!("x-request-id: {id}")), "{answer}");
-    }
 }
 
 #[tokio::test]
@@ -341,53 +285,4 @@ async fn clients_behind_a_trusted_proxy_are_limited_one_by_one() {
     // The /64 network has to pause, whoever is asked for; clients from elsewhere do not.
     log_in("2001:db8::3", "nurse@demo.hims", demo::PASSWORD).await.problem(429, "too-many-requests");
     assert_eq!(log_in("198.51.100.7", "nurse@demo.hims", demo::PASSWORD).await.status, 201);
-}
-
-/// What the server answers on a connection that stays open: the head of the answer.
-async fn ask(socket: &mut TcpStream) -> String {
-    socket.write_all(b"GET /health/live HTTP/1.1\r\nhost: hims\r\n\r\n").await.expect("sent");
-    let mut answer = vec![0; 1 << 14];
-    let read = tokio::time::timeout(Duration::from_mins(1), socket.read(&mut answer)).await;
-    let length = read.expect("in time").expect("an answer");
-    String::from_utf8_lossy(&answer[..length]).into_owned()
-}
-
-#[tokio::test]
-async fn an_address_has_so_many_connections_and_one_more_is_answered_429() {
-    let hospital = Hospital::start_with(|settings| {
-        (settings.connections_per_address, settings.counts_this_machine) = (2, true);
-    })
-    .await;
-    let (mut first, mut second) = (connect(&hospital).await, connect(&hospital).await);
-    for socket in [&mut first, &mut second] {
-        let answer = ask(socket).await;
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    }
-    let refused = ask(&mut connect(&hospital).await).await.to_lowercase();
-    assert!(refused.starts_with("http/1.1 429 ") && refused.contains("\r\nretry-after: "), "{refused}");
-    drop(first);
-    let freed = async { while !ask(&mut connect(&hospital).await).await.starts_with("HTTP/1.1 200 ") {} };
-    tokio::time::timeout(Duration::from_mins(1), freed).await.expect("a connection that is closed frees its place");
-}
-
-#[tokio::test]
-async fn a_node_takes_so_many_connections_and_the_next_waits_until_one_is_closed() {
-    let hospital = Hospital::start_with(|settings| (settings.workers, settings.connections) = (Some(1), 2)).await;
-    let (mut first, mut second) = (connect(&hospital).await, connect(&hospital).await);
-    for socket in [&mut first, &mut second] {
-        assert!(ask(socket).await.starts_with("HTTP/1.1 200 "));
-    }
-    let mut third = connect(&hospital).await;
-    third.write_all(b"GET /health/live HTTP/1.1\r\nhost: hims\r\n\r\n").await.expect("sent");
-    // The server answers others many times, and the third connection not once.
-    for _ in 0..200 {
-        assert!(ask(&mut second).await.starts_with("HTTP/1.1 200 "));
-    }
-    let early = third.try_read(&mut [0; 1]).expect_err("nobody has answered");
-    assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
-    drop(first);
-    let mut answer = [0; 12];
-    let read = tokio::time::timeout(Duration::from_mins(1), third.read_exact(&mut answer)).await;
-    read.expect("the closed connection makes room").expect("an answer");
-    assert_eq!(&answer, b"HTTP/1.1 200");
 }

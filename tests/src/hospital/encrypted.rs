@@ -10,9 +10,9 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::tls::Version;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt as _;
 
+use super::connections::{connect, exchange, until_closed};
 use super::releases::until;
 use super::{Answer, Client, Hospital, Process};
 use crate::support::{make_certificate, scratch};
@@ -106,17 +106,6 @@ async fn a_hospital_over_tls_says_so_with_every_answer() {
     assert!(!shows(base, &make_certificate(folder.path(), "another")[0]).await, "a client looks at the certificate");
 }
 
-/// What a server answers to these bytes, as they are, before it closes the connection.
-async fn exchange(base: &str, bytes: &[u8]) -> String {
-    let mut socket = TcpStream::connect(address(base)).await.expect("the server listens");
-    socket.write_all(bytes).await.expect("sent");
-    let mut answer = Vec::new();
-    // The server may reset the connection after its last byte.
-    let read = tokio::time::timeout(Duration::from_mins(1), socket.read_to_end(&mut answer)).await;
-    let _ = read.expect("the connection ends");
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
 #[tokio::test]
 async fn whoever_speaks_no_tls_is_told_so_or_sent_away_and_holds_nobody_up() {
     let folder = scratch("encrypted");
@@ -131,7 +120,7 @@ async fn whoever_speaks_no_tls_is_told_so_or_sent_away_and_holds_nobody_up() {
     // Clients that begin a handshake and do not go on.
     let mut slow = Vec::new();
     for begun in [&b""[..], b"\x16\x03\x01\x02\x00"].repeat(20) {
-        let mut socket = TcpStream::connect(address(base)).await.expect("the server listens");
+        let mut socket = connect(base).await;
         socket.write_all(begun).await.expect("sent");
         slow.push(socket);
     }
@@ -139,9 +128,8 @@ async fn whoever_speaks_no_tls_is_told_so_or_sent_away_and_holds_nobody_up() {
     let certificate = folder.path().join("served.pem");
     let answered = shows(base, &certificate);
     assert!(tokio::time::timeout(Duration::from_secs(30), answered).await.expect("nobody waits for slow handshakes"));
-    for mut socket in slow {
-        let closed = tokio::time::timeout(Duration::from_mins(1), socket.read_to_end(&mut Vec::new())).await;
-        let _ = closed.expect("the server gives a slow handshake up");
+    for socket in slow {
+        until_closed(socket).await;
     }
 }
 

@@ -21,6 +21,7 @@ mod claims;
 mod client;
 mod clocks;
 mod command_line;
+mod connections;
 mod consents;
 mod consultations;
 mod contention;
