@@ -126,12 +126,12 @@ async fn head(superuser: &mut PgConnection) -> i64 {
 #[tokio::test]
 async fn a_run_that_was_killed_is_gone_on_with_and_ends_with_the_same() {
     let (whole, killed, folder) = (empty_database().await, empty_database().await, scratch("generated"));
-    let arguments = ["generate", "--scale", "0.002", "--seed", "7"];
+    let arguments = ["generate", "--scale", "0.001", "--seed", "7"];
     let output = on(&whole, &folder).args(arguments).output().expect("the program runs");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let folder = scratch("generated");
     let mut superuser = killed.superuser().await;
-    for events in [3_000, 12_000] {
+    for events in [2_000, 6_000] {
         let mut running = on(&killed, &folder).args(arguments).spawn().expect("the program starts");
         while head(&mut superuser).await < events {
             assert!(running.try_wait().expect("its status").is_none(), "ended before {events} events");

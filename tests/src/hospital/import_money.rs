@@ -1,30 +1,7 @@
 //! The money that `hims import` brings, as the read tables show it: the numbers were counted from the files alone.
 
-use std::path::Path;
-
 use super::Hospital;
-use super::import::import_as;
 use super::import_sums::{ageing_adds_up, agree};
-
-/// The folder with a set of files of synthetic patients. The folder lies beside the repository, not in it.
-fn folder(name: &str) -> String {
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(2);
-    let mut folders = above.map(|it| it.join("shared/data").join(name));
-    let found =
-        folders.find(|it| it.is_dir()).expect("put the files of Synthea into ../shared/data: this test reads them");
-    found.to_str().expect("UTF-8").to_owned()
-}
-
-/// Imports a set of files, and checks that a second run adds nothing.
-async fn imported(format: &str, files: &str) -> Hospital {
-    let hospital = Hospital::start().await;
-    let first = import_as(format, &hospital, &folder(files));
-    assert_eq!(first.status.code(), Some(0), "{first:?}");
-    let again = import_as(format, &hospital, &folder(files));
-    assert!(String::from_utf8_lossy(&again.stdout).ends_with(" 0 new events\n"), "{again:?}");
-    hospital.settle().await;
-    hospital
-}
 
 /// The rows of a query, each as its columns with a space between them.
 async fn rows(hospital: &Hospital, query: &'static str) -> Vec<String> {
@@ -93,42 +70,40 @@ const FAULTS: &str = concat!(
          coalesce((select sum(amount) from hims.billing_payments where billing_record_id = record.id), 0))"
 );
 
-#[tokio::test]
-async fn the_bundles_bring_their_money() {
-    let hospital = imported("fhir", "synthea-fhir-r4").await;
+/// Checks the money of the FHIR bundles.
+pub(super) async fn bundles_bring_their_money(hospital: &Hospital) {
     assert_eq!(
-        rows(&hospital, RECORDS).await,
+        rows(hospital, RECORDS).await,
         [
             "billed 157 27425.00 0.00 0.00 0.00 27425.00 27425.00",
             "partially_paid 120 463919.41 0.00 359215.62 0.00 104703.79 14900.00",
         ]
     );
-    assert_eq!(rows(&hospital, ITEMS).await, ["486 0 491344.41"]);
+    assert_eq!(rows(hospital, ITEMS).await, ["486 0 491344.41"]);
     assert_eq!(
-        rows(&hospital, CLAIMS).await,
+        rows(hospital, CLAIMS).await,
         [
             "institutional accepted 97 12125.00",
             "institutional partially_paid 120 463919.41",
             "pharmacy submitted 60 15300.00",
         ]
     );
-    assert_eq!(rows(&hospital, CLAIM_PAYMENTS).await, ["1 120 120 359215.62 89803.79"]);
-    assert_eq!(rows(&hospital, PAYMENTS).await, ["payer 120 359215.62"]);
-    assert_eq!(rows(&hospital, ADJUSTMENTS).await, ["PR 2 89803.79"]);
-    assert!(rows(&hospital, FAULTS).await.is_empty());
-    agree(&hospital).await;
-    let seen = ageing_adds_up(&hospital).await;
+    assert_eq!(rows(hospital, CLAIM_PAYMENTS).await, ["1 120 120 359215.62 89803.79"]);
+    assert_eq!(rows(hospital, PAYMENTS).await, ["payer 120 359215.62"]);
+    assert_eq!(rows(hospital, ADJUSTMENTS).await, ["PR 2 89803.79"]);
+    assert!(rows(hospital, FAULTS).await.is_empty());
+    agree(hospital).await;
+    let seen = ageing_adds_up(hospital).await;
     assert!(seen.len() > 3, "what is owed is of several ages: {seen:?}");
 }
 
-#[tokio::test]
-async fn the_rows_bring_their_money() {
-    let hospital = imported("synthea-csv", "synthea-csv").await;
-    assert_eq!(rows(&hospital, RECORDS).await, ["paid 1267 1092402.73 0.00 1092402.73 11101.22 0.00 0.00"]);
-    assert_eq!(rows(&hospital, ITEMS).await, ["1545 127 1092402.73"]);
-    assert_eq!(rows(&hospital, CLAIM_PAYMENTS).await, ["1 1049 154 14950.30 574300.81", "2 19 10 523.28 240.14"]);
+/// Checks the money of the CSV files.
+pub(super) async fn rows_bring_their_money(hospital: &Hospital) {
+    assert_eq!(rows(hospital, RECORDS).await, ["paid 1267 1092402.73 0.00 1092402.73 11101.22 0.00 0.00"]);
+    assert_eq!(rows(hospital, ITEMS).await, ["1545 127 1092402.73"]);
+    assert_eq!(rows(hospital, CLAIM_PAYMENTS).await, ["1 1049 154 14950.30 574300.81", "2 19 10 523.28 240.14"]);
     assert_eq!(
-        rows(&hospital, PAYMENTS).await,
+        rows(hospital, PAYMENTS).await,
         [
             "copay other 445 28540.00",
             "payer 164 15473.58",
@@ -137,9 +112,9 @@ async fn the_rows_bring_their_money() {
             "payment check 407 456648.32",
         ]
     );
-    assert_eq!(rows(&hospital, CREDITS).await, ["190 0.01 74.99"]);
-    assert_eq!(rows(&hospital, SECONDARY).await, ["19 2856.55"]);
-    assert!(rows(&hospital, FAULTS).await.is_empty());
-    agree(&hospital).await;
-    ageing_adds_up(&hospital).await;
+    assert_eq!(rows(hospital, CREDITS).await, ["190 0.01 74.99"]);
+    assert_eq!(rows(hospital, SECONDARY).await, ["19 2856.55"]);
+    assert!(rows(hospital, FAULTS).await.is_empty());
+    agree(hospital).await;
+    ageing_adds_up(hospital).await;
 }

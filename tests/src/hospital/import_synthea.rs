@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Hospital;
 use super::import::import_as;
+use super::import_money::{bundles_bring_their_money, rows_bring_their_money};
 use super::tables::count;
 use crate::support::scratch;
 
@@ -16,7 +17,7 @@ fn data(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("put the files into ../shared/data/{name}: this test reads them"))
 }
 
-/// What an import brings, as rows of the read tables. Payers are not counted: the demo has some of them already.
+/// What an import brings, as rows of the read tables: of the FHIR bundles, and of the CSV files. Payers are not counted: the demo has some of them already.
 const ROWS: [(&str, i64, i64); 20] = [
     ("patients", 12, 27),
     ("patients where deceased_at is not null", 2, 2),
@@ -49,33 +50,40 @@ async fn rows(hospital: &Hospital) -> Vec<i64> {
     rows
 }
 
-#[tokio::test]
-async fn the_files_of_synthea_are_in_the_tables_and_cause_nothing() {
+/// Imports a set of files twice, and checks that the first time brings what `brings` says of each row of [`ROWS`], and the
+/// second time nothing.
+async fn imported(format: &str, files: &str, brings: impl Fn(&(&str, i64, i64)) -> i64) -> Hospital {
     let hospital = Hospital::start().await;
     // The nightly work of processes has timers of its own.
     let caused = ["hims.notifications", "log.timers where key not like 'daily %'"];
     let before = [count(hospital.owner(), caused[0]).await, count(hospital.owner(), caused[1]).await];
-    let mut there = rows(&hospital).await;
-    for (format, folder, column) in [("fhir", "synthea-fhir-r4", 1), ("synthea-csv", "synthea-csv", 2)] {
-        let folder = data(folder);
-        let path = folder.to_str().expect("UTF-8");
-        let output = import_as(format, &hospital, path);
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let now = rows(&hospital).await;
-        for ((now, before), (from, fhir, csv)) in now.iter().zip(&there).zip(ROWS) {
-            assert_eq!(now - before, if column == 1 { fhir } else { csv }, "{format}: {from}");
-        }
-        there = now;
-        let again = import_as(format, &hospital, path);
-        assert!(String::from_utf8_lossy(&again.stdout).ends_with("0 new events\n"), "{again:?}");
+    let there = rows(&hospital).await;
+    let folder = data(files);
+    let path = folder.to_str().expect("UTF-8");
+    let output = import_as(format, &hospital, path);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for ((now, before), row) in rows(&hospital).await.iter().zip(&there).zip(&ROWS) {
+        assert_eq!(now - before, brings(row), "{format}: {}", row.0);
     }
+    let again = import_as(format, &hospital, path);
+    assert!(String::from_utf8_lossy(&again.stdout).ends_with(" 0 new events\n"), "{again:?}");
     for (table, before) in caused.into_iter().zip(before) {
-        assert_eq!(
-            count(hospital.owner(), table).await,
-            before,
-            "an import tells nobody and waits for nothing: {table}"
-        );
+        let now = count(hospital.owner(), table).await;
+        assert_eq!(now, before, "an import tells nobody and waits for nothing: {table}");
     }
+    hospital
+}
+
+#[tokio::test]
+async fn the_bundles_of_synthea_are_in_the_tables_and_cause_nothing() {
+    let hospital = imported("fhir", "synthea-fhir-r4", |(_, fhir, _)| *fhir).await;
+    bundles_bring_their_money(&hospital).await;
+}
+
+#[tokio::test]
+async fn the_rows_of_synthea_are_in_the_tables_and_cause_nothing() {
+    let hospital = imported("synthea-csv", "synthea-csv", |(_, _, csv)| *csv).await;
+    rows_bring_their_money(&hospital).await;
 }
 
 #[tokio::test]

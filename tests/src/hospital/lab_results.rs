@@ -219,6 +219,16 @@ async fn patients_see_their_results_when_these_are_final_and_no_longer_when_thes
 }
 
 /// Preliminary values are no more told by the history of a result than by its rows.
+/// Whether a number stands anywhere in an answer, as a value of its own: times and ids contain many numbers.
+fn tells(answer: &Value, number: &str) -> bool {
+    match answer {
+        Value::Object(members) => members.values().any(|it| tells(it, number)),
+        Value::Array(items) => items.iter().any(|it| tells(it, number)),
+        Value::String(text) => text == number,
+        other => other.to_string() == number,
+    }
+}
+
 #[tokio::test]
 async fn patients_do_not_read_the_values_before_the_final_ones() {
     let hospital = Hospital::start().await;
@@ -232,11 +242,11 @@ async fn patients_do_not_read_the_values_before_the_final_ones() {
         (format!("lab-result-components?lab_result_id={result_id}"), format!("streams/lab_result/{result_id}"));
     let events = format!("events?patient_id={}&stream_id={result_id}", patient(1));
     for (path, is_told) in [(&rows, true), (&stream, true), (&events, false)] {
-        let told = paula.get(path).await.done().to_string();
-        assert!(!told.contains("\"7.1\"") && told.contains("\"6.8\"") == is_told, "{path}: {told}");
-        assert!(doctor.get(path).await.done().to_string().contains("\"6.8\""), "{path}");
+        let told = paula.get(path).await.done();
+        assert!(!tells(&told, "7.1") && tells(&told, "6.8") == is_told, "{path}: {told}");
+        assert!(tells(&doctor.get(path).await.done(), "6.8"), "{path}");
     }
-    assert!(doctor.get(&events).await.done().to_string().contains("\"7.1\""));
+    assert!(tells(&doctor.get(&events).await.done(), "7.1"));
     paula.get(&format!("{stream}?version=1")).await.problem(404, "not-found");
     doctor.get(&format!("{stream}?version=1")).await.done();
 }

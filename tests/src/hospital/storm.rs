@@ -80,7 +80,8 @@ impl Traveller<'_> {
                 let request = there.post(command, &body).header("idempotency-key", key.to_string());
                 match there.try_send(request.timeout(Duration::from_secs(20))).await {
                     Ok(answer) if matches!(answer.status, 200 | 201) => return answer.id(),
-                    Ok(answer) if answer.status < 500 => panic!("{command}: {}", answer.text),
+                    // A request that arrived too slowly (408) may be sent again, as one that was not answered.
+                    Ok(answer) if answer.status < 500 && answer.status != 408 => panic!("{command}: {}", answer.text),
                     Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }

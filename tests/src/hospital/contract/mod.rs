@@ -19,7 +19,7 @@ use super::{Client, Hospital};
 use crate::support::{broken, strange};
 
 /// How many requests are drawn for each operation.
-const REQUESTS: usize = 3;
+const REQUESTS: usize = 2;
 
 /// A request, as it was drawn.
 #[derive(Debug, Default)]
