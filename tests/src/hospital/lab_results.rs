@@ -225,7 +225,8 @@ fn tells(answer: &Value, number: &str) -> bool {
         Value::Object(members) => members.values().any(|it| tells(it, number)),
         Value::Array(items) => items.iter().any(|it| tells(it, number)),
         Value::String(text) => text == number,
-        other => other.to_string() == number,
+        Value::Number(it) => it.to_string() == number,
+        Value::Null | Value::Bool(_) => false,
     }
 }
 
