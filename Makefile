@@ -39,8 +39,8 @@ lint: ## Check format, lints, dependencies and documentation
 		cargo deny check --disable-fetch advisories; \
 	else echo "advisories: not checked, since their database cannot be had from here"; fi
 	PATH="$(TOOLS):$$PATH" cargo machete --skip-target-dir
-	# With the examples, which there are none of, libraries have the features that clippy checked them with.
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --lib --bins --examples
+# With the examples, which there are none of, libraries have the features that clippy checked them with.
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --lib --bin hims --examples
 
 bench: setup ## Measure against plain INSERTs, in the same run
 	cargo run --release -p hims-benches
