@@ -12,10 +12,14 @@ use super::demo::{self, person};
 
 const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nhost: hims\r\n\r\n";
 
+/// The address and the port of a server's base URL.
+pub(super) fn address(base: &str) -> &str {
+    base.split_once("://").expect("a URL").1
+}
+
 /// A connection to the server at a base URL.
 pub(super) async fn connect(base: &str) -> TcpStream {
-    let (_, address) = base.split_once("://").expect("a URL");
-    TcpStream::connect(address).await.expect("the server listens")
+    TcpStream::connect(address(base)).await.expect("the server listens")
 }
 
 /// What the server answers to these bytes before it closes the connection.
@@ -104,8 +108,7 @@ async fn heads_that_do_not_arrive_hold_nobody_up_and_are_408() {
 async fn asks_and_reads_nothing(base: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4 << 10).expect("a small buffer");
-    let (_, address) = base.split_once("://").expect("a URL");
-    let mut socket = socket.connect(address.parse().expect("an address")).await.expect("the server listens");
+    let mut socket = socket.connect(address(base).parse().expect("an address")).await.expect("the server listens");
     let asked = "GET /api/v1/openapi.json HTTP/1.1\r\nhost: hims\r\n\r\n".repeat(8);
     socket.write_all(asked.as_bytes()).await.expect("sent");
     socket
@@ -125,7 +128,7 @@ async fn clients_that_do_not_read_their_answers_hold_nobody_up() {
         assert!(ask(&mut connect(base).await).await.starts_with("HTTP/1.1 200 "));
     }
     hospital.login("reception").await.did("register-patient", person("Zuzanna", "Novak", 1)).await;
-    // The answers wait for their readers: what a client has not read yet was not all sent.
+    // The answers wait for their readers.
     let mut one = waiting.pop().expect("a connection");
     let mut beginning = [0; 12];
     one.read_exact(&mut beginning).await.expect("the answer begins");

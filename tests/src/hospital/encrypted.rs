@@ -12,7 +12,7 @@ use reqwest::tls::Version;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
-use super::connections::{connect, exchange, until_closed};
+use super::connections::{address, connect, exchange, until_closed};
 use super::releases::until;
 use super::{Answer, Client, Hospital, Process};
 use crate::support::{make_certificate, scratch};
@@ -28,11 +28,6 @@ async fn served(folder: &Path) -> Hospital {
         settings.tls_key = Some(key);
     })
     .await
-}
-
-/// The address of a server, without `https://`.
-fn address(base: &str) -> &str {
-    base.strip_prefix("https://").expect("a URL of TLS")
 }
 
 /// What `openssl s_client` says, which asks a server whether it lives.
