@@ -1,5 +1,7 @@
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::{Failure, say};
 use crate::wire::Tls;
 use crate::{Hospital, Purpose, Settings, server};
@@ -27,12 +29,14 @@ pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Fa
     hospital.warn_of_unknown_roles(&settings).await?;
     let database_ended = hospital.database_ended();
     let listening = server::listen(&settings, hospital)?;
+    // Whoever reads where the server listens can stop it in good order.
+    let asked_to_stop = asked_to_stop()?;
     // The server serves even if nobody can read where it listens.
     let _ = say(format_args!("AROCORD-HIMS listens on {0} (try it: {0}/docs/)", listening.url()));
     let stop = listening.stop();
     let stopping = tokio::spawn(async move {
         let is_asked = tokio::select! {
-            () = asked_to_stop() => true,
+            () = asked_to_stop => true,
             () = database_ended => false,
         };
         tracing::info!("stopping: soon new requests are refused, and appends that wait are written");
@@ -48,17 +52,14 @@ pub(super) async fn serve(settings: Settings, demo: bool) -> Result<ExitCode, Fa
         .into())
 }
 
-/// Waits for Ctrl-C, or for SIGTERM, which a service manager sends.
-async fn asked_to_stop() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(signal) => signal,
-        Err(error) => {
-            tracing::error!(%error, "cannot listen for SIGTERM");
-            return std::future::pending().await;
+/// Listens from now on for Ctrl-C and for SIGTERM, which a service manager sends; what is returned ends with the first.
+fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    })
 }

@@ -1,6 +1,7 @@
 //! The ids of the demo hospital, and bodies of commands for it.
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use chrono_tz::America::New_York;
 use serde_json::{Value, json};
 
 use super::Client;
@@ -86,8 +87,26 @@ pub(crate) fn at(days: i64, minutes: i64) -> DateTime<Utc> {
 
 /// A day some days from today, where the demo hospital is: there, today may still be the day before that of UTC.
 pub(crate) fn local_day(days: i64) -> NaiveDate {
-    let now = (hims_api::surroundings().clock)().with_timezone(&chrono_tz::America::New_York);
-    now.date_naive() + TimeDelta::days(days)
+    let [_, today] = days_of((hims_api::surroundings().clock)());
+    today + TimeDelta::days(days)
+}
+
+/// The day of an instant by UTC and where the demo hospital is: what the demo holds is of both.
+fn days_of(instant: DateTime<Utc>) -> [NaiveDate; 2] {
+    [instant.date_naive(), instant.with_timezone(&New_York).date_naive()]
+}
+
+/// Today by UTC and where the demo hospital is. Waits first while a day ends within two minutes, so that what a test
+/// expects is of the days of its demo.
+pub(crate) fn today() -> [NaiveDate; 2] {
+    loop {
+        let now = (hims_api::surroundings().clock)();
+        let days = days_of(now);
+        if days_of(now + TimeDelta::minutes(2)) == days {
+            return days;
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
 }
 
 /// The body of `schedule-appointment`: half an hour with the doctor in the first room.

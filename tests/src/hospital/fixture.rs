@@ -1,19 +1,19 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use hims_api::Settings;
 use hims_commands::Surroundings;
 use hims_event_store::EventStore;
 use sqlx::{ConnectOptions as _, PgPool};
 use tempfile::TempDir;
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{Mutex, OnceCell, oneshot};
 
-use super::Client;
 use super::command_line::on;
 use super::releases::until_shown;
+use super::{Client, demo};
 use crate::support::{TestDatabase, copy_of, database, scratch};
 
 /// The demo hospital on a database and a key of its own, served by one node in this process.
@@ -26,22 +26,26 @@ pub(crate) struct Hospital {
 }
 
 impl Hospital {
-    /// Starts the hospital on a copy of a database in which the demo was made once for all tests.
+    /// Starts the hospital on a copy of a database in which the demo was made once for all tests of a day.
     pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
     /// Starts the hospital like [`start`](Self::start), with some settings changed that say nothing about the demo.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
-        static MADE: OnceCell<TestDatabase> = OnceCell::const_new();
-        let make = async || {
+        static MADE: Mutex<Option<([NaiveDate; 2], TestDatabase)>> = Mutex::const_new(None);
+        let mut made = MADE.lock().await;
+        let days = demo::today();
+        if made.as_ref().is_none_or(|(of, _)| *of != days) {
             let mut first = Self::made_with(|_| {}).await;
             first.until_shown().await;
             first.node.end();
-            first.database
-        };
-        let (database, folder) = (copy_of(MADE.get_or_init(make).await).await, scratch("hospital"));
-        Self::on(database, folder, change, false).await
+            *made = Some((days, first.database));
+        }
+        let (_, demo) = made.as_ref().expect("the demo of today");
+        let database = copy_of(demo).await;
+        drop(made);
+        Self::on(database, scratch("hospital"), change, false).await
     }
 
     /// Makes the demo in a hospital with some settings changed.
@@ -93,7 +97,7 @@ impl Hospital {
     }
 
     /// Starts another node on the same database, whose clock is ahead by what `ahead` says, or behind.
-    pub(crate) async fn another_node_ahead_by(&self, ahead: Arc<Mutex<TimeDelta>>) -> Node {
+    pub(crate) async fn another_node_ahead_by(&self, ahead: Arc<std::sync::Mutex<TimeDelta>>) -> Node {
         Node::start(self.settings.clone(), surroundings_ahead_by(ahead), false).await
     }
 
@@ -121,7 +125,7 @@ impl Hospital {
 }
 
 /// The surroundings of a node whose clock is ahead by what `ahead` says, or behind.
-pub(crate) fn surroundings_ahead_by(ahead: Arc<Mutex<TimeDelta>>) -> Surroundings {
+pub(crate) fn surroundings_ahead_by(ahead: Arc<std::sync::Mutex<TimeDelta>>) -> Surroundings {
     let right = hims_api::surroundings();
     let clock = right.clock.clone();
     Surroundings { clock: Arc::new(move || clock() + *ahead.lock().expect("a lock")), ..right }

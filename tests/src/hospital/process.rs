@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
-use super::Client;
+use super::{Client, demo};
 
 /// The program `hims`, which `make test` builds beside the tests.
 pub(crate) fn hims() -> Command {
@@ -43,6 +43,7 @@ impl Process {
 
     /// Starts the server with further arguments and a change of its environment.
     pub(crate) fn start_with(data_dir: &Path, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        demo::today();
         let mut command = hims();
         command.args(["serve", "--bind", "127.0.0.1:0", "--data-dir"]).arg(data_dir).args(arguments);
         command.env("HIMS_FREE_WRONG_PASSWORDS", "10000").env("RUST_LOG", "off");
