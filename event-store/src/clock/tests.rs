@@ -63,6 +63,11 @@ fn a_node_with_a_wrong_clock_records_nothing_until_the_clock_is_set() {
     *hands.lock().unwrap() = noon() + TimeDelta::seconds(20);
     assert!(clock.is_doubtful(), "somebody has set the clock");
     assert!(clock.check().is_ok(), "a small difference refuses nothing");
+    // The estimate of the database's clock is exact to less than a second.
+    for (seconds, refuses) in [(28, false), (31, true), (-28, false), (-31, true)] {
+        *hands.lock().unwrap() = noon() + TimeDelta::seconds(seconds);
+        assert_eq!(clock.check().is_err(), refuses, "{seconds} s");
+    }
     for days in [35, -35] {
         *hands.lock().unwrap() = noon() + TimeDelta::days(days);
         let refused = clock.check().unwrap_err();

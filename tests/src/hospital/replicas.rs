@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::Client;
 use super::backup::url;
+use super::erasure::ask;
 use super::fixture::{Node, key_file};
 use super::process::{hims, signal};
 use super::releases::until;
@@ -154,6 +155,21 @@ async fn a_read_goes_to_the_replica_unless_the_replica_lacks_the_position() {
         hospital.answered().await > before
     })
     .await;
+}
+
+#[tokio::test]
+async fn whoever_is_erased_is_gone_from_the_replica_too() {
+    let hospital = Replicated::start().await;
+    let reception = hospital.nobody().login("reception").await;
+    let id = reception.did("register-patient", patient("Nimbuswort")).await;
+    let standby = hospital.standby.superuser_options().database("hims").connect().await;
+    let mut standby = standby.expect("a superuser's connection");
+    let sql = "select count(*) from hims.patients p where p::text like '%Nimbuswort%'";
+    let mut names = async || sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut standby).await.expect("a number");
+    until(async || names().await == 1).await;
+    let asked = hospital.nobody().login("admin").await.did("erase-patient", ask(&id)).await;
+    hospital.nobody().login("privacy").await.did("confirm-erasure", json!({"erasure_id": asked})).await;
+    until(async || names().await == 0).await;
 }
 
 #[tokio::test]

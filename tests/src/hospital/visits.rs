@@ -112,6 +112,10 @@ async fn who_walks_in_is_seen_once_and_may_be_sent_home() {
     let consultation = doctor.did("start-consultation", seen(json!({ "appointment_id": id }))).await;
     let twice = doctor.command("start-consultation", seen(json!({}))).await;
     assert_eq!(twice.problem(409, "already-open")["candidates"], json!([consultation]));
+    // Whoever asks and whatever they confirm, a visit leads to one consultation.
+    let again =
+        doctor.command("start-consultation", seen(json!({"appointment_id": id, "confirm_another": true}))).await;
+    again.problem(409, "already-taken");
     let cancel = || json!({"appointment_id": id, "reason": "sent home"});
     reception.command("cancel-appointment", cancel()).await.problem(409, "wrong-status");
     doctor.did("cancel-consultation", json!({"consultation_id": consultation, "reason": "called away"})).await;

@@ -1,9 +1,13 @@
 //! Who acts: providers hold the right to do what they are named for, staff are patients too, and nobody reaches up.
 
+use hims_testing::patched;
 use serde_json::{Value, json};
 
 use super::Hospital;
 use super::demo::{self, DOCTOR, NURSE, RECEPTION, appointment, at, patient, user};
+use super::lab_results::result;
+use super::laboratory::{items_of, tested};
+use super::waitlist::wait_for;
 
 /// The number of the administrator among the demo's users.
 const ADMIN: u16 = 1;
@@ -33,6 +37,58 @@ async fn only_who_may_do_it_is_named() {
     refused.problem_at(422, "not-entitled", "/performed_by");
     for performer in [NURSE, DOCTOR] {
         doctor.did("plan-treatment", planned(user(performer))).await;
+    }
+}
+
+/// Whoever is named as having asked for, found or done something may do it, in every command that names somebody.
+#[tokio::test]
+async fn whoever_is_named_holds_the_right_in_every_command() {
+    let hospital = Hospital::start().await;
+    let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
+    let patient_id = patient(5);
+    let consultation_id = doctor.did("start-consultation", json!({ "patient_id": patient_id })).await;
+    let order_id = tested(&doctor, &nurse, &patient_id).await;
+    let item_id = items_of(&doctor, &order_id).await[0]["id"].as_str().expect("an id").to_owned();
+    let waits = patched(wait_for(&patient_id), json!({"department_id": null}));
+    let bodies = [
+        (
+            "doctor",
+            "record-allergy",
+            "reported_by",
+            json!({"patient_id": patient_id, "allergen_type": "food", "allergen_name": "Nimbuswort"}),
+        ),
+        ("doctor", "record-symptom", "recorded_by", json!({"consultation_id": consultation_id, "name": "Cough"})),
+        (
+            "doctor",
+            "record-diagnosis",
+            "diagnosed_by",
+            json!({"consultation_id": consultation_id, "code": "J20.9", "description": "Acute bronchitis", "diagnosis_type": "final"}),
+        ),
+        (
+            "doctor",
+            "record-medical-history",
+            "recorded_by",
+            json!({"patient_id": patient_id, "history_type": "social", "description": "Never smoked", "source": "patient"}),
+        ),
+        (
+            "doctor",
+            "place-lab-order",
+            "provider_id",
+            json!({"patient_id": patient_id, "items": [{"lab_test_id": demo::lab_test(2)}]}),
+        ),
+        (
+            "nurse",
+            "collect-specimen",
+            "collected_by",
+            json!({"lab_order_id": order_id, "specimen_type": "SER", "item_ids": [item_id]}),
+        ),
+        ("lab", "record-lab-result", "performed_by", result(&order_id, &item_id, "F", "4.1")),
+        ("reception", "join-waitlist", "provider_id", waits),
+    ];
+    for (login, command, named, body) in bodies {
+        let client = hospital.login(login).await;
+        let body = patched(body, json!({named: user(RECEPTION)}));
+        client.command(command, body).await.problem_at(422, "not-entitled", &format!("/{named}"));
     }
 }
 
@@ -133,10 +189,10 @@ async fn nobody_changes_somebody_with_more_rights() {
     ];
     for (command, body) in commands {
         for above in [ADMIN, NURSE] {
-            let body = hims_testing::patched(json!({ "user_id": user(above) }), body.clone());
+            let body = patched(json!({ "user_id": user(above) }), body.clone());
             clerk.command(command, body).await.problem(403, "forbidden");
         }
-        clerk.did(command, hims_testing::patched(json!({ "user_id": people[1] }), body)).await;
+        clerk.did(command, patched(json!({ "user_id": people[1] }), body)).await;
     }
     clerk.did("change-user-profile", json!({"user_id": people[0], "last_name": "Self"})).await;
 }

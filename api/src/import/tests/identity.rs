@@ -3,6 +3,7 @@
 use hims_domain::Personal;
 use hims_domain::consultation::Consultation;
 use hims_domain::patient::Patient;
+use hims_domain::user::User;
 use hims_domain::values::Name;
 use hims_domain::vital_signs::VitalSigns;
 
@@ -75,11 +76,15 @@ fn both() -> BTreeMap<String, (Vec<String>, Vec<String>)> {
 
 #[tokio::test]
 async fn two_servers_may_give_one_id_to_two_people() {
+    let [subject, performer] = ["Patient/1", "Practitioner/1"].map(|it| json!({ "reference": it }));
+    let of_south = json!({ "subject": subject, "performer": [performer] });
+    let weight = but(observation("w", "29463-7", 92.0, "kg"), of_south);
+    let with_weight = || south().into_iter().chain([weight.clone()]);
     for at_once in [true, false] {
         let hospital = Hospital::empty().await;
         let files = [
             hospital.file("north.json", of_server("https://north.example/fhir", north())),
-            hospital.file("south.json", of_server("https://south.example/fhir", south())),
+            hospital.file("south.json", of_server("https://south.example/fhir", with_weight())),
         ];
         if at_once {
             hospital.import(&files).await;
@@ -88,6 +93,10 @@ async fn two_servers_may_give_one_id_to_two_people() {
             hospital.import(&files[1..]).await;
         }
         assert_eq!(who_has_what(&hospital).await, both(), "at once: {at_once}");
+        assert_eq!(hospital.streams::<User>().await.len(), 2, "each hospital has a practitioner of its own");
+        let signs: VitalSigns = hospital.only().await;
+        let heavy: Patient = hospital.state(&signs.patient_id.to_string()).await;
+        assert_eq!(heavy.demographics.first_name.unwrap().known().unwrap().as_str(), "Boris");
         assert_eq!(hospital.import(&files).await.events, 0, "a second run adds nothing");
     }
 }
@@ -139,7 +148,7 @@ async fn the_operator_may_name_the_server() {
     assert_eq!(hospital.import(&[path]).await.events, 0, "the server in the files is the one that the operator named");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_identifier_that_several_people_share_loses_nobody() {
     let policy = || json!({ "identifier": [{ "system": "http://insurer.example/family", "value": "F-1" }] });
     let visit = |id: &str, start: &str, end: &str| {
@@ -163,7 +172,8 @@ async fn an_identifier_that_several_people_share_loses_nobody() {
         ("Child Family".to_owned(), of("Nuts", "2024-03-02")),
     ]);
     let mut histories = BTreeSet::new();
-    for (first, second) in [(&of_mother, &of_child), (&of_child, &of_mother)] {
+    // Several times, since the steps of an import are carried out at once, by several threads.
+    for (first, second) in [(&of_mother, &of_child), (&of_child, &of_mother)].repeat(5) {
         let hospital = Hospital::empty().await;
         let summary = hospital.import_resources([&first[..], &second[..], &[practitioner()]].concat()).await;
         assert_eq!((summary.of("Patient").imported, summary.left_out["Patient.identifier"]), (2, 2), "{summary}");

@@ -105,10 +105,13 @@ async fn who_measured_and_who_prescribed_is_not_guessed_from_the_visit() {
         pulse("role", 12, json!([{ "reference": "PractitionerRole/r" }])),
         pulse("self", 13, json!([{ "reference": format!("Patient/{PATIENT}") }])),
         but(request(), json!({ "requester": {} })),
+        but(request(), json!({ "id": "by-role", "requester": { "reference": "PractitionerRole/r" } })),
     ];
     let summary = hospital.import_resources(resources).await;
     assert_eq!((summary.of("Observation").imported, summary.left_out["Observation.performer"]), (4, 1), "{summary}");
     assert_eq!(hospital.state::<Prescription>(REQUEST).await.provider_id.0, nobody());
+    let by_role = id_of("MedicationRequest", "by-role").to_string();
+    assert_eq!(hospital.state::<Prescription>(&by_role).await.provider_id.0, house());
     assert!(!hospital.state::<User>(&nobody().to_string()).await.is_active, "nobody books an appointment with nobody");
     assert_eq!(hospital.state::<Consultation>(ENCOUNTER).await.provider_id.0, house());
     let mut recorded = BTreeMap::new();

@@ -6,9 +6,10 @@ mod traces;
 use serde_json::{Value, json};
 
 use hims_projections::Target;
+use hims_projections::archive::tables;
 use hims_testing::patched;
 
-use super::archive::did;
+use super::archive::{did, put_everything_away};
 use super::care_teams::colleague;
 use super::demo::{self, patient, user};
 use super::everything::everything;
@@ -74,6 +75,62 @@ async fn nothing_happens_before_a_second_person_confirms_and_afterwards_nothing_
     let again = json!({"first_name": before["first_name"], "last_name": name, "date_of_birth": before["date_of_birth"],
                        "gender": before["gender"]});
     reception.did("register-patient", again).await;
+}
+
+#[tokio::test]
+async fn another_node_forgets_who_was_erased() {
+    let hospital = Hospital::start().await;
+    let other = hospital.another_node().await;
+    let id = patient(ERASED);
+    let [doctor, admin] = [hospital.login("doctor").await, hospital.login("admin").await].map(|it| it.at(&other.base));
+    let name = doctor.row("patients", &id).await["last_name"].as_str().expect("a name").to_owned();
+    let allergy = |to: &str| json!({"patient_id": id, "allergen_type": "food", "allergen_name": to});
+    // From now on the node has the key and the state of the patient.
+    doctor.did("record-allergy", allergy("milk")).await;
+    for path in [format!("streams/patient/{id}"), format!("events?stream_id={id}")] {
+        assert!(admin.get(&path).await.done().to_string().contains(&name), "{path}");
+    }
+    erase(&hospital, "erase-patient", ask(&id)).await;
+    doctor.saw(hospital.node.store.current_head().await.expect("the head is read"));
+    admin.saw(hospital.node.store.current_head().await.expect("the head is read"));
+    assert_eq!(doctor.row("patients", &id).await["last_name"], "[erased]");
+    for path in [format!("streams/patient/{id}"), format!("events?stream_id={id}")] {
+        let told = admin.get(&path).await.done().to_string();
+        assert!(!told.contains(&name) && !told.contains("milk"), "{told}");
+    }
+    doctor.command("record-allergy", allergy("nuts")).await.problem(409, "erased");
+}
+
+/// How many rows of all archives hold a text.
+async fn archived(hospital: &Hospital, text: &str) -> i64 {
+    let counts = tables().map(|it| format!("(select count(*) from hims.{it}_archive a where a::text like '%{text}%')"));
+    let sql = format!("select {}", counts.collect::<Vec<_>>().join(" + "));
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(hospital.owner()).await.expect("a number")
+}
+
+#[tokio::test]
+async fn archives_are_blanked_and_amounts_and_the_audit_stay() {
+    let hospital = Hospital::start().await;
+    let doctor = hospital.login("doctor").await;
+    let id = patient(ERASED);
+    let visit = json!({"patient_id": id, "chief_complaint": "Nimbuswort fever"});
+    let visit = doctor.did("start-consultation", visit).await;
+    doctor.did("complete-consultation", json!({"consultation_id": visit})).await;
+    hospital.settle().await;
+    put_everything_away(&hospital).await;
+    assert!(archived(&hospital, "Nimbuswort").await > 0);
+    let until = hospital.node.store.current_head().await.expect("the head is read");
+    let sql = "select (select string_agg(concat(id, total_amount, paid_amount, balance_amount), ',' order by id)
+                         from hims.billing_records),
+                      (select string_agg(id::text, ',' order by id) from hims.audit_logs where position <= $1)";
+    let kept = async || -> (String, String) {
+        sqlx::query_as(sql).bind(until).fetch_one(hospital.owner()).await.expect("amounts and ids")
+    };
+    let before = kept().await;
+    erase(&hospital, "erase-patient", ask(&id)).await;
+    hospital.settle().await;
+    assert_eq!(archived(&hospital, "Nimbuswort").await, 0);
+    assert_eq!(kept().await, before);
 }
 
 #[tokio::test]

@@ -88,6 +88,8 @@ fn a_secret_is_added_by_who_may_change_the_account_and_its_end_ends_its_sessions
     given_user([created()]).when(add()).then_refused(Refusal::NoService);
     let end = || EndClientSecret { user_id: DOCTOR, secret_id: SECRET };
     service().when(end()).then_nothing();
+    let with_secret = given_user([created(), scopes_set("read:staff"), added(0xc1, 9, 2)]);
+    with_secret.by(somebody("nurse")).when(end()).then_refused(Refusal::NotAbove);
     with_sessions(given_user([created(), scopes_set("read:staff"), added(0xc1, 9, 2)]))
         .when(end())
         .then([Event::ClientSecretEnded { secret_id: SECRET }])
@@ -102,9 +104,24 @@ fn what_only_people_have_is_refused_for_a_service_account() {
     service().when(LinkUserToPatient { user_id: DOCTOR, patient_id: PATIENT }).then_refused(Refusal::IsService);
 }
 
+/// An identity at a provider, by a number of its own.
+fn identity(number: u32) -> Value {
+    json!({"issuer": "https://id.example.org", "subject": format!("person {number}")})
+}
+
+#[test]
+fn nobody_gives_a_way_in_to_somebody_with_more_rights_or_takes_one() {
+    let of_doctor = || with(json!({"user_id": DOCTOR}), identity(1));
+    let linked = || given_user([created(), Event::IdentityLinked(ask(identity(1)))]);
+    given_user([created()])
+        .by(somebody("nurse"))
+        .when(ask::<LinkUserIdentity>(of_doctor()))
+        .then_refused(Refusal::NotAbove);
+    linked().by(somebody("nurse")).when(ask::<UnlinkUserIdentity>(of_doctor())).then_refused(Refusal::NotAbove);
+}
+
 #[test]
 fn nobody_is_linked_to_more_than_ten_identities() {
-    let identity = |number: u32| json!({"issuer": "https://id.example.org", "subject": format!("person {number}")});
     let linked = (0..10).map(|number| Event::IdentityLinked(ask(identity(number))));
     let link = ask::<LinkUserIdentity>(with(json!({"user_id": DOCTOR}), identity(10)));
     given_user([created()].into_iter().chain(linked).collect::<Vec<_>>())
