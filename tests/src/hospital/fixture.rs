@@ -9,7 +9,7 @@ use hims_commands::Surroundings;
 use hims_event_store::EventStore;
 use sqlx::{ConnectOptions as _, PgPool};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, OnceCell, oneshot};
+use tokio::sync::{Mutex, oneshot};
 
 use super::command_line::on;
 use super::releases::until_shown;
@@ -33,19 +33,14 @@ impl Hospital {
 
     /// Starts the hospital like [`start`](Self::start), with some settings changed that say nothing about the demo.
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
-        static MADE: Mutex<Option<([NaiveDate; 2], TestDatabase)>> = Mutex::const_new(None);
-        let mut made = MADE.lock().await;
-        let days = demo::today();
-        if made.as_ref().is_none_or(|(of, _)| *of != days) {
+        static MADE: OfToday = OfToday::const_new(None);
+        let make = async || {
             let mut first = Self::made_with(|_| {}).await;
             first.until_shown().await;
             first.node.end();
-            *made = Some((days, first.database));
-        }
-        let (_, demo) = made.as_ref().expect("the demo of today");
-        let database = copy_of(demo).await;
-        drop(made);
-        Self::on(database, scratch("hospital"), change, false).await
+            first.database
+        };
+        Self::on(copy_of_todays(&MADE, make).await, scratch("hospital"), change, false).await
     }
 
     /// Makes the demo in a hospital with some settings changed.
@@ -53,10 +48,10 @@ impl Hospital {
         Self::on(database().await, scratch("hospital"), change, true).await
     }
 
-    /// Starts the hospital with some settings changed, on a copy of a database that was generated once for all tests:
-    /// forty patients with ten years of visits.
+    /// Starts the hospital with some settings changed, on a copy of a database that was generated once for all tests
+    /// of a day: forty patients with ten years of visits.
     pub(crate) async fn generated(change: impl FnOnce(&mut Settings)) -> Self {
-        static MADE: OnceCell<TestDatabase> = OnceCell::const_new();
+        static MADE: OfToday = OfToday::const_new(None);
         let make = async || {
             let (database, folder) = (database().await, scratch("generated"));
             let arguments = ["generate", "--scale", "0.0004"];
@@ -65,8 +60,7 @@ impl Hospital {
             database.owner.close().await;
             database
         };
-        let (database, folder) = (copy_of(MADE.get_or_init(make).await).await, scratch("hospital"));
-        let hospital = Self::on(database, folder, change, false).await;
+        let hospital = Self::on(copy_of_todays(&MADE, make).await, scratch("hospital"), change, false).await;
         hospital.until_shown().await;
         hospital
     }
@@ -122,6 +116,21 @@ impl Hospital {
         auditor.saw(self.node.store.current_head().await.expect("the head is read"));
         auditor.get("departments").await.done();
     }
+}
+
+/// A database that is made once for all tests of a day, with the day.
+type OfToday = Mutex<Option<([NaiveDate; 2], TestDatabase)>>;
+
+/// Copies a database, which is made first unless it was made today.
+async fn copy_of_todays(made: &OfToday, make: impl AsyncFnOnce() -> TestDatabase) -> TestDatabase {
+    let mut made = made.lock().await;
+    let days = demo::today();
+    let todays = match made.take().filter(|(of, _)| *of == days) {
+        Some(it) => it,
+        None => (days, make().await),
+    };
+    let (_, database) = made.insert(todays);
+    copy_of(database).await
 }
 
 /// The surroundings of a node whose clock is ahead by what `ahead` says, or behind.

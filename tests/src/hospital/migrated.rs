@@ -26,8 +26,7 @@ async fn log_of(pool: &PgPool) -> BTreeMap<String, Vec<String>> {
 }
 
 /// What `down` and `up` promise: the log and what lies beside it stay as they are, and the read tables, which `down`
-/// takes away from the migration on, are made anew from the log with the same rows. Each migration is taken back by
-/// itself, and the way up begins at several of them, with a rebuild at the top.
+/// takes away from the migration on, are made anew from the log with the same rows.
 #[tokio::test]
 async fn each_migration_goes_down_and_up_on_a_filled_hospital_and_all_rows_are_the_same() {
     let mut hospital = Hospital::start().await;
@@ -37,16 +36,13 @@ async fn each_migration_goes_down_and_up_on_a_filled_hospital_and_all_rows_are_t
     let (log, tables) = (log_of(&database.owner).await, contents(&database.owner, "hims").await);
     assert!(log["events"].len() > 300 && tables["patients"].len() > 5, "the demo hospital is filled");
     let all = migrations::status(&database.owner).await.expect("a status");
-    let last = all.len() - 1;
-    for depth in [1, 2, 5, 12, last] {
-        for migration in all.iter().rev().take(depth) {
-            let what = format!("{:04} {}", migration.version, migration.description);
-            migrations::down(&database.migrator(), Some(1), Loss::NoEvent).await.expect(&what);
-            assert_same_rows(&log_of(&database.migrator()).await, &log);
-        }
-        migrations::up(&database.migrator()).await.expect("all migrations");
+    for (steps, migration) in (1..).zip(all.iter().skip(1).rev()) {
+        let what = format!("{:04} {}", migration.version, migration.description);
+        migrations::down(&database.migrator(), Some(steps), Loss::NoEvent).await.expect(&what);
+        assert_same_rows(&log_of(&database.migrator()).await, &log);
+        migrations::up(&database.migrator()).await.expect(&what);
         let rebuilt = on(database, &folder).arg("rebuild").output().expect("the program runs");
-        assert_eq!(rebuilt.status.code(), Some(0), "{depth} taken back: {rebuilt:?}");
+        assert_eq!(rebuilt.status.code(), Some(0), "{what}: {rebuilt:?}");
         assert_same_rows(&log_of(&database.owner).await, &log);
         assert_same_rows(&contents(&database.owner, "hims").await, &tables);
     }

@@ -6,7 +6,7 @@ use std::process::Output;
 use hims_projections::migrations::{self, Loss};
 use hims_projections::presence::Alone;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::Hospital;
 use super::command_line::{assert_failed, on, text};
@@ -312,18 +312,6 @@ async fn the_doctor_finds_what_takes_the_protection_from_the_log() {
     let found = hims_on(&hospital, &["doctor"]);
     let told = "FAULT   durability: fsync is off, so an answered command may be lost: set it to on";
     assert!(found.status.code() == Some(1) && text(&found.stdout).contains(told), "{found:?}");
-    let mut superuser = hospital.database.superuser().await;
-    let set = async |db: &mut PgConnection, change: &str| {
-        let sql = AssertSqlSafe(format!("alter database {name} {change}"));
-        db.execute(sql).await.expect("the setting is changed");
-    };
-    set(&mut superuser, "set synchronous_commit = off").await;
-    let found = text(&hims_on(&hospital, &["doctor"]).stdout);
-    assert!(
-        found.contains("FAULT   database: synchronous_commit is off in PostgreSQL, so an answered command"),
-        "{found}"
-    );
-    set(&mut superuser, "reset synchronous_commit").await;
     let faults = || {
         let said = text(&hims_on(&hospital, &["doctor"]).stdout);
         let faults = said.lines().filter(|line| line.starts_with("FAULT") && !line.contains("durability"));

@@ -43,6 +43,7 @@ impl Process {
 
     /// Starts the server with further arguments and a change of its environment.
     pub(crate) fn start_with(data_dir: &Path, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        // What the demo holds and what a test expects are of the same days.
         demo::today();
         let mut command = hims();
         command.args(["serve", "--bind", "127.0.0.1:0", "--data-dir"]).arg(data_dir).args(arguments);

@@ -45,11 +45,6 @@ fn texts(list: &Value) -> BTreeSet<String> {
     list.as_array().into_iter().flatten().filter_map(|it| it.as_str().map(str::to_owned)).collect()
 }
 
-/// The role, the session and the address of whom a read was for.
-fn whence(read: &Value) -> [Value; 3] {
-    ["role", "session_id", "ip"].map(|name| read["metadata"][name].clone())
-}
-
 #[tokio::test]
 async fn every_answer_is_an_event_that_names_all_patients_whom_it_shows() {
     let hospital = Hospital::start().await;
@@ -66,7 +61,8 @@ async fn every_answer_is_an_event_that_names_all_patients_whom_it_shows() {
             assert_eq!(read["data"]["source"], table.name);
             assert_eq!(read["data"]["rows"], rows.len());
             assert_eq!(read["data"]["user_id"], user(ADMIN));
-            assert_eq!(whence(&read), [json!("administrator"), session.clone(), json!("127.0.0.1")]);
+            let whence = ["role", "session_id", "ip"].map(|name| &read["metadata"][name]);
+            assert_eq!(whence, [&json!("administrator"), &session, &json!("127.0.0.1")]);
             assert_same(texts(&read["data"]["patients"]), named(table.name, &rows));
             if let Some(row) = rows.first() {
                 expected = 2;

@@ -40,9 +40,9 @@ async fn only_who_may_do_it_is_named() {
     }
 }
 
-/// Whoever is named as having asked for, found or done something may do it, in every command that names somebody.
+/// The other commands that name somebody as having asked for, found or done something.
 #[tokio::test]
-async fn whoever_is_named_holds_the_right_in_every_command() {
+async fn whoever_is_named_holds_the_right_in_the_other_commands_too() {
     let hospital = Hospital::start().await;
     let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
     let patient_id = patient(5);

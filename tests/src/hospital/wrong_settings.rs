@@ -70,6 +70,15 @@ async fn a_database_without_durable_commits_is_refused() {
     superuser.execute(sqlx::AssertSqlSafe(sql)).await.expect("set");
     let said = complaint(with_url(database.options.to_url_lossy().as_str(), &key)).await;
     assert!(said.contains("synchronous_commit is off"), "{said}");
+    let mut doctor = hims();
+    doctor.env("DATABASE_URL", database.options.to_url_lossy().as_str()).env("HIMS_MASTER_KEY_FILE", &key);
+    let found = doctor.arg("doctor").output().expect("the program runs");
+    assert_eq!(found.status.code(), Some(1), "{found:?}");
+    let told = String::from_utf8_lossy(&found.stdout);
+    assert!(
+        told.contains("FAULT   database: synchronous_commit is off in PostgreSQL, so an answered command"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

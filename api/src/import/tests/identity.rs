@@ -51,6 +51,12 @@ fn south() -> Vec<Value> {
     hospital_of("Boris", "South", "1999-12-31", "Latex", "2024-04-01T09:00:00Z")
 }
 
+/// What the practitioner in the south measured of the patient there.
+fn weight() -> Value {
+    let [subject, performer] = ["Patient/1", "Practitioner/1"].map(|it| json!({ "reference": it }));
+    but(observation("w", "29463-7", 92.0, "kg"), json!({ "subject": subject, "performer": [performer] }))
+}
+
 /// Every patient with the allergens and the times of the visits that are recorded for them.
 async fn who_has_what(hospital: &Hospital) -> BTreeMap<String, (Vec<String>, Vec<String>)> {
     let mut found = BTreeMap::new();
@@ -76,10 +82,7 @@ fn both() -> BTreeMap<String, (Vec<String>, Vec<String>)> {
 
 #[tokio::test]
 async fn two_servers_may_give_one_id_to_two_people() {
-    let [subject, performer] = ["Patient/1", "Practitioner/1"].map(|it| json!({ "reference": it }));
-    let of_south = json!({ "subject": subject, "performer": [performer] });
-    let weight = but(observation("w", "29463-7", 92.0, "kg"), of_south);
-    let with_weight = || south().into_iter().chain([weight.clone()]);
+    let with_weight = || south().into_iter().chain([weight()]);
     for at_once in [true, false] {
         let hospital = Hospital::empty().await;
         let files = [
@@ -120,15 +123,11 @@ async fn who_is_in_the_record_already_is_compared_before_anything_is_added() {
     let hospital = Hospital::empty().await;
     hospital.import_resources(north()).await;
     let before = who_has_what(&hospital).await;
-    let mut later = south();
-    let weight = but(observation("w", "29463-7", 92.0, "kg"), json!({ "subject": { "reference": "Patient/1" } }));
-    later.push(weight);
-    let summary = hospital.import_resources(later).await;
+    let summary = hospital.import_resources(south().into_iter().chain([weight()])).await;
     assert_eq!(who_has_what(&hospital).await, before);
     assert!(hospital.all::<VitalSigns>().await.is_empty());
     assert_eq!(summary.of("Patient").skipped, BTreeMap::from([(Reason::OtherRecord, 1)]));
-    let alone = [but(observation("w", "29463-7", 92.0, "kg"), json!({ "subject": { "reference": "Patient/1" } }))];
-    hospital.import_resources(alone).await;
+    hospital.import_resources([weight()]).await;
     assert!(
         hospital.all::<VitalSigns>().await.is_empty(),
         "the patient of an unknown server is not that of the record"

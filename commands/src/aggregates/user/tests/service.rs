@@ -88,9 +88,9 @@ fn a_secret_is_added_by_who_may_change_the_account_and_its_end_ends_its_sessions
     given_user([created()]).when(add()).then_refused(Refusal::NoService);
     let end = || EndClientSecret { user_id: DOCTOR, secret_id: SECRET };
     service().when(end()).then_nothing();
-    let with_secret = given_user([created(), scopes_set("read:staff"), added(0xc1, 9, 2)]);
-    with_secret.by(somebody("nurse")).when(end()).then_refused(Refusal::NotAbove);
-    with_sessions(given_user([created(), scopes_set("read:staff"), added(0xc1, 9, 2)]))
+    let with_secret = || given_user([created(), scopes_set("read:staff"), added(0xc1, 9, 2)]);
+    with_secret().by(somebody("nurse")).when(end()).then_refused(Refusal::NotAbove);
+    with_sessions(with_secret())
         .when(end())
         .then([Event::ClientSecretEnded { secret_id: SECRET }])
         .then_also::<Session>(SESSION, [ended(EndReason::Revoked)])
@@ -112,12 +112,10 @@ fn identity(number: u32) -> Value {
 #[test]
 fn nobody_gives_a_way_in_to_somebody_with_more_rights_or_takes_one() {
     let of_doctor = || with(json!({"user_id": DOCTOR}), identity(1));
-    let linked = || given_user([created(), Event::IdentityLinked(ask(identity(1)))]);
-    given_user([created()])
-        .by(somebody("nurse"))
-        .when(ask::<LinkUserIdentity>(of_doctor()))
-        .then_refused(Refusal::NotAbove);
-    linked().by(somebody("nurse")).when(ask::<UnlinkUserIdentity>(of_doctor())).then_refused(Refusal::NotAbove);
+    let (link, unlink) = (ask::<LinkUserIdentity>(of_doctor()), ask::<UnlinkUserIdentity>(of_doctor()));
+    given_user([created()]).by(somebody("nurse")).when(link).then_refused(Refusal::NotAbove);
+    let linked = given_user([created(), Event::IdentityLinked(ask(identity(1)))]);
+    linked.by(somebody("nurse")).when(unlink).then_refused(Refusal::NotAbove);
 }
 
 #[test]
