@@ -13,6 +13,7 @@ drop function hims_identity.closed_among(regclass[], uuid[]);
 drop function hims_identity.patient_column(regclass);
 drop function hims_identity.was_told(uuid);
 drop function hims_identity.names_closed(text, uuid[]);
+drop function hims_identity.emergencies();
 drop function hims_identity.is_closed(uuid, text[]);
 drop function hims_identity.is_forbidden(uuid);
 drop function hims_identity.marked_patients();

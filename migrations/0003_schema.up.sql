@@ -437,6 +437,16 @@ begin
                                   and o.created_by is distinct from me)));
 end $$;
 
+-- The accesses in an emergency that the caller has at the moment, each with every record of its patient: [access, record].
+-- Null if there is none, as nearly always.
+create function hims_identity.emergencies() returns json
+    language plpgsql stable security definer set search_path = hims, public, pg_temp as $$
+begin
+    return (select json_agg(json_build_array(e.id, r.id))
+              from emergency_accesses e cross join lateral hims_identity.records_of(e.patient_id) as r (id)
+             where e.user_id = hims_identity.current_user_id() and e.granted_at <= now() and e.ends_at > now());
+end $$;
+
 -- Whether a text names a patient whose record is closed to the caller, of these patients.
 create function hims_identity.names_closed(told text, marked uuid[]) returns boolean
     language plpgsql stable as $$

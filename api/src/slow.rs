@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use hims_event_store::Position;
-use hims_projections::query::{Contents, Found, Page};
+use hims_projections::query::{Contents, Emergencies, Found, Page};
 use tracing_actix_web::RequestId;
 use uuid::Uuid;
 
@@ -67,6 +67,13 @@ impl Rows for Page {
 impl Rows for Found {
     fn rows(&self) -> usize {
         usize::from(self.row.is_some())
+    }
+}
+
+/// What is asked once for each caller.
+impl Rows for Emergencies {
+    fn rows(&self) -> usize {
+        1
     }
 }
 

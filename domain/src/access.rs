@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Aggregate, PatientId, Personal, Subject, UserId, terms};
+use crate::{Aggregate, EmergencyAccessId, PatientId, Personal, Subject, UserId, terms};
 
 terms! {
     /// For what somebody reads or records (codes of the HL7 value set `PurposeOfUse`).
@@ -54,6 +54,9 @@ pub struct Read {
     /// The patients whom the answer showed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub patients: BTreeSet<PatientId>,
+    /// The accesses in an emergency that the reader had to records of these patients.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub emergency_access_ids: BTreeSet<EmergencyAccessId>,
     /// How many rows, or events, the answer showed.
     pub rows: u32,
 }

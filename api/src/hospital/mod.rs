@@ -1,4 +1,5 @@
 mod measure;
+mod patience;
 mod tasks;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::measure::KnownBackup;
+pub(crate) use self::patience::patiently;
 use crate::cache::{Cache, RedisUrlError, redis_client};
 use crate::connections::{DatabaseError, Primary, Work};
 use crate::database::{Database, is_older};

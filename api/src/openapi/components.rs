@@ -67,8 +67,8 @@ const PROBLEMS: [ProblemAnswer; 14] = [
     ProblemAnswer {
         status: 429,
         name: "TooManyRequests",
-        description: "There were too many wrong passwords, refused commands, possible duplicates or open event \
-                      streams.",
+        description: "There were too many requests, wrong passwords, refused commands, possible duplicates or open \
+                      event streams.",
     },
     ProblemAnswer {
         status: 500,

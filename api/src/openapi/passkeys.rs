@@ -65,7 +65,7 @@ fn own_passkeys() -> (String, Value) {
     let all = answer("The passkeys, the oldest first.", &object(json!({"items": {"type": "array", "items": passkey}})));
     let path = "/api/v1/sessions/current/passkeys";
     let listed = Get(path, "sessions", "list-own-passkeys", "Your passkeys");
-    let (path, mut item) = listed.answers(&[], all, &[400, 401, 403, 503]);
+    let (path, mut item) = listed.answers(&[], all, &[400, 401, 403, 429, 503]);
     item["post"] = begun("begin-passkey", "Begin to make a passkey", challenge("create"));
     (path, item)
 }

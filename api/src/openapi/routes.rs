@@ -93,7 +93,7 @@ fn commands() -> (String, Value) {
     Get("/api/v1/commands", "commands", "list-commands", "All commands").answers(
         &[],
         answer("Every command with its permission and JSON schema.", &listed),
-        &[400, 401, 503],
+        &[400, 401, 429, 503],
     )
 }
 
@@ -120,7 +120,7 @@ fn access_report() -> (String, Value) {
         .answers(
             &parameters,
             with_position(answer("Who, when, what, for what and from where, in the order of the log.", &page)),
-            &[400, 401, 403, 404, 503],
+            &[400, 401, 403, 404, 429, 503],
         )
 }
 
@@ -146,7 +146,7 @@ fn events() -> (String, Value) {
     Get("/api/v1/events", "events", "list-events", "Events of the log, in order").answers(
         &parameters,
         with_header(events, "Hims-Incarnation"),
-        &[400, 401, 403, 409, 503],
+        &[400, 401, 403, 409, 429, 503],
     )
 }
 
@@ -202,7 +202,7 @@ fn stream() -> (String, Value) {
     }));
     let answered = with_header(answer("The state of the aggregate.", &state), "ETag");
     Get("/api/v1/streams/{type}/{id}", "events", "stream-state", "The state of an aggregate, as it is or as it was")
-        .answers(&parameters, with_header(answered, "Hims-Incarnation"), &[400, 401, 403, 404, 409, 500, 503])
+        .answers(&parameters, with_header(answered, "Hims-Incarnation"), &[400, 401, 403, 404, 409, 429, 500, 503])
 }
 
 fn report_file() -> (String, Value) {
@@ -221,7 +221,7 @@ fn report_file() -> (String, Value) {
         "report-file",
         "The file of a report; each download is an event",
     )
-    .answers(&parameters, with_header(file, "ETag"), &[400, 401, 403, 404, 409, 410, 503]);
+    .answers(&parameters, with_header(file, "ETag"), &[400, 401, 403, 404, 409, 410, 429, 503]);
     item["get"]["responses"]["304"] = json!({"description": "The client has the file already."});
     (path, item)
 }
@@ -231,7 +231,7 @@ fn statistics(get: Get, row: Value) -> (String, Value) {
     let items = json!({"type": "array", "items": object(row)});
     let listed = object(json!({"items": items, "next": {"type": "null"}, "position": position()}));
     let rows = with_position(answer("The rows of the view, in its order.", &listed));
-    get.answers(&[], rows, &[400, 401, 403, 503])
+    get.answers(&[], rows, &[400, 401, 403, 429, 503])
 }
 
 fn query_performance() -> (String, Value) {
@@ -284,6 +284,6 @@ fn slots() -> (String, Value) {
     Get("/api/v1/slots", "tables", "list-slots", "Free times of providers; booking decides").answers(
         &parameters,
         with_position(answer("The first free slots, in the order of time.", &listed)),
-        &[400, 401, 403, 409, 503],
+        &[400, 401, 403, 409, 429, 503],
     )
 }

@@ -62,10 +62,10 @@ fn current_session() -> (String, Value) {
     let (path, mut item) = Get("/api/v1/sessions/current", "sessions", "who-am-i", "Who the caller is").answers(
         &[],
         answer("The caller.", &caller),
-        &[400, 401, 503],
+        &[400, 401, 429, 503],
     );
     item["delete"] = json!({"tags": ["sessions"], "operationId": "log-out", "summary": "Log out",
-        "responses": answers([(204, json!({"description": "Logged out."}))], &[400, 401, 503])});
+        "responses": answers([(204, json!({"description": "Logged out."}))], &[400, 401, 429, 503])});
     (path, item)
 }
 

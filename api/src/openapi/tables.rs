@@ -9,7 +9,7 @@ use super::components::{
 };
 
 /// The problems that a request for a table may be answered with.
-const PROBLEMS: &[u16] = &[400, 401, 403, 404, 409, 503];
+const PROBLEMS: &[u16] = &[400, 401, 403, 404, 409, 429, 503];
 
 /// Two paths for each table: one for its pages, one for its single rows.
 pub(super) fn paths() -> impl Iterator<Item = (String, Value)> {

@@ -8,6 +8,7 @@ use hims_domain::access::PurposeOfUse;
 use hims_domain::permission::Read;
 use hims_projections::query::Identity;
 
+use super::limits::Limits;
 use super::origin::origin;
 use crate::problem::Problem;
 use crate::{Hospital, sight};
@@ -52,17 +53,26 @@ impl FromRequest for LoggedIn {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let hospital = request.app_data::<web::Data<Hospital>>().cloned();
+        let limits = request.app_data::<web::Data<Limits>>().cloned();
         let (token, origin) = (bearer(request), origin(request));
         let (purpose_of_use, is_in_background) = (purpose_of_use(request), is_in_background(request));
         Box::pin(async move {
-            let (Some(hospital), Some(token)) = (hospital, token) else { return Err(Problem::unauthenticated()) };
+            let (Some(hospital), Some(limits), Some(token)) = (hospital, limits, token) else {
+                return Err(Problem::unauthenticated());
+            };
+            let now = hospital.executor.now();
+            if let Some(address) = origin.0 {
+                limits.requests.from(address, now)?;
+            }
             // What a program does by itself does not make the session last longer.
             let is_in_background = is_in_background?;
             let found = match is_in_background {
                 true => hospital.login.is_still(&token_hash(&token), origin).await?,
                 false => hospital.login.authenticate(&token, origin).await?,
             };
-            let caller = Caller { purpose_of_use: purpose_of_use?, ..found.ok_or_else(Problem::unauthenticated)? };
+            let found = found.ok_or_else(Problem::unauthenticated)?;
+            limits.requests.by(&found, now)?;
+            let caller = Caller { purpose_of_use: purpose_of_use?, ..found };
             Ok(Self { is_in_background, ..Self::known(caller, token_hash(&token)) })
         })
     }

@@ -14,7 +14,7 @@ use hims_commands::{PhoneRegion, read_phone};
 use hims_domain::{ID_RULE, read_id};
 use hims_event_store::Position;
 use hims_event_store::chain::hex;
-use hims_projections::query::{self, Comparison, Cursor, Filter, Shape, Wanted};
+use hims_projections::query::{self, Comparison, Cursor, Emergencies, Filter, Shape, Wanted};
 use hims_projections::{Column, Kind, TABLES, Table};
 use uuid::Uuid;
 
@@ -48,28 +48,34 @@ async fn page(
     let read = async || {
         let page = async |db: &mut _| query::page(db, table, shape, &wanted, &who).await;
         let page = hospital.readers.read_at(table.name, freshness.minimum(), page).await?;
-        Ok::<_, Problem>((Answer { rows: page.items, next: page.next, version: None }, page.position))
+        let answer = Answer { rows: page.items, next: page.next, version: None };
+        Ok::<_, Problem>((answer, page.position, page.emergencies))
     };
-    let (answer, position) = answer(request, hospital, table, &freshness, read).await?;
+    let (answer, position, emergencies) = answer(request, hospital, table, &freshness, read).await?;
     let next = answer.next.as_deref().and_then(Cursor::parse).map(|it| signed(&it.at(position).encode(), hospital));
-    let shown = Shown::of_rows(table, &answer.rows)?;
+    let shown = Shown::of_rows(table, &answer.rows)?.under(emergencies);
     Ok((page_answer(hospital, &answer.rows, next.as_deref(), position), shown))
 }
 
-/// Answers from what is remembered, or else by reading the table. Tells the position that the answer shows.
+/// Answers from what is remembered, or else by reading the table. Tells the position that the answer shows, and the
+/// accesses in an emergency that the caller had, if the table was read.
 async fn answer(
     request: &HttpRequest,
     hospital: &Hospital,
     table: &'static Table,
     freshness: &Freshness,
-    read: impl AsyncFnOnce() -> Result<(Answer, Position), Problem>,
-) -> Result<(Arc<Answer>, Position), Problem> {
-    let (answer, position) = match question(request, hospital, table, freshness) {
-        Some(question) => hospital.cache.answer(question, read).await?,
-        None => read().await.map(|(answer, position)| (Arc::new(answer), position))?,
+    read: impl AsyncFnOnce() -> Result<(Answer, Position, Option<Emergencies>), Problem>,
+) -> Result<(Arc<Answer>, Position, Option<Emergencies>), Problem> {
+    let (answer, position, emergencies) = match question(request, hospital, table, freshness) {
+        Some(question) => {
+            let read = async || read().await.map(|(answer, position, _)| (answer, position));
+            let (answer, position) = hospital.cache.answer(question, read).await?;
+            (answer, position, None)
+        }
+        None => read().await.map(|(answer, position, emergencies)| (Arc::new(answer), position, emergencies))?,
     };
     freshness.check(position)?;
-    Ok((answer, position))
+    Ok((answer, position, emergencies))
 }
 
 /// What is asked of a catalogue, if the answer may come from what is remembered. A client that wants the table itself to
@@ -144,15 +150,16 @@ async fn row(
         // Of a table that is behind, nobody is told that there is no such row.
         freshness.check(found.position)?;
         let (row, version) = found.row.ok_or_else(Problem::not_found)?;
-        Ok::<_, Problem>((Answer { rows: vec![row], next: None, version: Some(version) }, found.position))
+        let answer = Answer { rows: vec![row], next: None, version: Some(version) };
+        Ok::<_, Problem>((answer, found.position, Some(found.emergencies)))
     };
-    let (answer, position) = answer(request, hospital, table, &freshness, read).await?;
+    let (answer, position, emergencies) = answer(request, hospital, table, &freshness, read).await?;
     let mut found = HttpResponse::Ok();
     at_position(&mut found, hospital, position).insert_header((CONTENT_TYPE, "application/json"));
     if let Some(version) = answer.version {
         found.insert_header((ETAG, format!("\"{version}\"")));
     }
-    let shown = Shown::of_rows(table, &answer.rows)?;
+    let shown = Shown::of_rows(table, &answer.rows)?.under(emergencies);
     Ok((found.body(answer.rows.concat()), shown))
 }
 

@@ -135,6 +135,11 @@ settings! {
             free_wrong_passwords: u32 = 20;
             /// How many commands of a user may be refused per minute. Further commands are answered 429.
             refusals_per_minute: u32 = 600;
+            /// How many requests one address, or one /64 network of IPv6, may send this node per minute, apart from
+            /// log-ins. Further requests are answered 429.
+            requests_per_minute_of_address: u32 = 600_000;
+            /// How many requests of a user this node answers per minute. Further requests are answered 429.
+            requests_per_minute_of_user: u32 = 600_000;
             /// How many event streams a session may have open on this node.
             streams_per_session: u32 = 20;
             /// How many connections this node accepts.

@@ -162,7 +162,11 @@ fn tell_of(read: &access::Read, row: &mut AuditRow) {
     for name in read.personal_parameters.keys() {
         parameters[name] = json!(MASKED);
     }
-    row.new_values = Some(json(&json!({ "source": read.source, "parameters": parameters, "rows": read.rows })));
+    let mut told = json!({ "source": read.source, "parameters": parameters, "rows": read.rows });
+    if !read.emergency_access_ids.is_empty() {
+        told["emergency_access_ids"] = json!(read.emergency_access_ids);
+    }
+    row.new_values = Some(json(&told));
 }
 
 fn json(value: &Value) -> JsonText {

@@ -223,6 +223,40 @@ async fn a_user_whose_commands_are_refused_too_often_is_429() {
 }
 
 #[tokio::test]
+async fn who_asks_without_a_pause_is_429_and_may_log_in_all_the_same() {
+    let hospital = Hospital::start_with(|settings| settings.requests_per_minute_of_user = 4).await;
+    let (nurse, doctor) = (hospital.login("nurse").await, hospital.login("doctor").await);
+    for _ in 0..3 {
+        nurse.get("departments").await.done();
+    }
+    // A user has the same share in every session.
+    let again = hospital.login("nurse").await;
+    again.get("departments").await.done();
+    for session in [&nurse, &again] {
+        let limited = session.get("departments").await;
+        limited.problem(429, "too-many-requests");
+        assert!(limited.header("retry-after").is_some());
+        session.command("open-department", json!({})).await.problem(429, "too-many-requests");
+    }
+    doctor.get("departments").await.done();
+}
+
+#[tokio::test]
+async fn an_address_that_asks_without_a_pause_is_429_and_may_log_in_all_the_same() {
+    let hospital = Hospital::start_with(|settings| {
+        (settings.requests_per_minute_of_address, settings.counts_this_machine) = (4, true);
+    })
+    .await;
+    let (nurse, doctor) = (hospital.login("nurse").await, hospital.login("doctor").await);
+    for session in [&nurse, &doctor, &nurse, &doctor] {
+        session.get("departments").await.done();
+    }
+    nurse.get("departments").await.problem(429, "too-many-requests");
+    doctor.get("departments").await.problem(429, "too-many-requests");
+    hospital.login("reception").await.get("departments").await.problem(429, "too-many-requests");
+}
+
+#[tokio::test]
 async fn only_a_password_that_was_compared_counts_as_a_guess() {
     let hospital = Hospital::start_with(|settings| settings.free_wrong_passwords = 1).await;
     let nobody = hospital.nobody();

@@ -111,13 +111,34 @@ async fn streams_and_events_are_read_with_an_event_each() {
         assert_eq!(read["data"]["source"], source);
         assert_eq!(read["data"]["patients"], json!([patient(2)]), "{source}");
     }
-    // A stream of events is recorded with whom it shows, before it shows them.
-    let stream = doctor.request(Method::GET, &format!("/api/v1/events/stream?after=0&patient_id={}", patient(3)));
-    let mut stream = stream.send().await.expect("a stream");
-    let first = stream.chunk().await.expect("the stream goes on").expect("events");
-    assert!(String::from_utf8_lossy(&first).contains("patient.registered"), "{first:?}");
-    let read = last_read(&hospital).await;
-    assert_eq!((&read["data"]["source"], &read["data"]["patients"]), (&json!("event_stream"), &json!([patient(3)])));
+    let admin = hospital.login("admin").await;
+    let day = demo::at(1, 0).date_naive();
+    let times = format!("slots?provider_id={}&from={day}&to={day}&patient_id={}", user(demo::DOCTOR), patient(4));
+    for (client, path, source, shown) in [
+        (&admin, format!("events?raw=true&stream_id={}", patient(2)), "events", patient(2)),
+        (&doctor, times, "slots", patient(4)),
+    ] {
+        client.get(&path).await.done();
+        let read = last_read(&hospital).await;
+        assert_eq!((&read["data"]["source"], &read["data"]["patients"]), (&json!(source), &json!([shown])), "{path}");
+    }
+    // A stream is recorded with whom it shows, before it shows them.
+    let told = json!({"type": "system", "title": "Potassium", "message": "Potassium: 7.1",
+                      "subject_patient_id": patient(6), "recipients": [{"user_id": user(demo::DOCTOR)}]});
+    admin.did("send-notification", told).await;
+    let of_events = format!("/api/v1/events/stream?after=0&patient_id={}", patient(3));
+    for (path, source, shows, whom) in [
+        (&*of_events, "event_stream", "patient.registered", patient(3)),
+        ("/api/v1/notifications/stream", "notification_stream", "Potassium", patient(6)),
+    ] {
+        let stream = doctor.request(Method::GET, path).header("last-event-id", "0").send();
+        let mut stream = stream.await.expect("a stream");
+        let first = stream.chunk().await.expect("the stream goes on").expect("events");
+        assert!(String::from_utf8_lossy(&first).contains(shows), "{first:?}");
+        let read = last_read(&hospital).await;
+        assert_eq!(read["data"]["source"], source);
+        assert!(texts(&read["data"]["patients"]).contains(&whom), "{source}: {read}");
+    }
 }
 
 #[tokio::test]
@@ -260,6 +281,40 @@ async fn a_patient_is_told_who_saw_and_changed_what() {
     let all = admin.items(&format!("patients/{}/access-report?limit=4", patient(1))).await;
     let both = [page["items"].as_array(), next["items"].as_array()].into_iter().flatten().flatten();
     assert_same(both.map(|it| it["position"].clone().to_string()), all.iter().map(|it| it["position"].to_string()));
+}
+
+#[tokio::test]
+async fn a_read_of_a_record_that_was_opened_in_an_emergency_names_the_access() {
+    let hospital = Hospital::start().await;
+    let (doctor, nurse) = (hospital.login("doctor").await, hospital.login("nurse").await);
+    let own = nurse.items("patients?limit=1").await;
+    let (own, stranger) = (own[0]["id"].as_str().expect("a patient of the nurse").to_owned(), patient(5));
+    let marks = async || texts(&last_read(&hospital).await["data"]["emergency_access_ids"]);
+    nurse.get(&format!("patients/{stranger}")).await.problem(404, "not-found");
+    let request = json!({"patient_id": stranger, "reason": "collapsed in the corridor"});
+    let access = nurse.did("request-emergency-access", request).await;
+    let marked = BTreeSet::from([access.clone()]);
+    for path in ["patients/{id}", "patients?limit=500", "streams/patient/{id}", "events?patient_id={id}"] {
+        nurse.get(&path.replace("{id}", &stranger)).await.done();
+        assert_eq!(marks().await, marked, "{path}");
+    }
+    // What has nothing to do with the access is not marked.
+    nurse.row("patients", &own).await;
+    assert_eq!(marks().await, BTreeSet::new(), "another patient");
+    doctor.row("patients", &stranger).await;
+    assert_eq!(marks().await, BTreeSet::new(), "another reader");
+    // The record under which the access was asked for is merged: the mark is the same.
+    let survivor = hospital.login("reception").await.did("register-patient", demo::person("Paula", "Rees", 98)).await;
+    merge(&hospital, &survivor, &stranger).await.done();
+    nurse.saw(hospital.node.store.current_head().await.expect("the head"));
+    nurse.row("patients", &survivor).await;
+    assert_eq!(marks().await, marked, "the survivor");
+    nurse.did("end-emergency-access", json!({"emergency_access_id": access})).await;
+    doctor.row("patients", &survivor).await;
+    nurse.get(&format!("patients/{survivor}")).await.problem(404, "not-found");
+    assert_eq!(marks().await, BTreeSet::new(), "the access is over");
+    let audited = "hims.audit_logs where action = 'access.read' and new_values ? 'emergency_access_ids'";
+    until(async || count(hospital.owner(), audited).await == 5).await;
 }
 
 /// The program as a server on the database of a hospital, with or without the record of reads.

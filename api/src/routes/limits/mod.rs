@@ -4,6 +4,7 @@ mod connections;
 mod delays;
 mod guesses;
 mod load;
+mod requests;
 mod turns;
 
 use std::hash::Hash;
@@ -20,6 +21,7 @@ pub(crate) use guesses::{Guess, Guesses, KNOWN_FOR};
 pub(crate) use load::shed;
 
 use self::load::Load;
+use self::requests::Requests;
 use crate::Settings;
 use crate::problem::Problem;
 
@@ -31,6 +33,8 @@ pub(crate) struct Limits {
     pub(crate) resets: Guesses,
     /// How many commands of a user may be refused, since each refusal is an event and stays in the log for good.
     pub(crate) refusals: Limit<Uuid>,
+    /// How many requests an address and a user may send.
+    pub(crate) requests: Requests,
     /// How many event streams a session may have open.
     pub(crate) streams: Limit<Uuid>,
     /// How much the node is working on.
@@ -49,6 +53,7 @@ impl Limits {
                 detail: "too many commands of this user were refused; wait as long as Retry-After says".to_owned(),
                 allowances: Allowances::within(Duration::from_mins(1), settings.refusals_per_minute),
             },
+            requests: Requests::new(settings),
             streams: Limit {
                 name: "streams",
                 detail: format!("a session may have {streams} event streams open; close one of them"),

@@ -11,6 +11,7 @@ use hims_domain::patient::Patient;
 use hims_domain::{Aggregate as _, PatientId, Personal, access, derived};
 use hims_event_store::Recorded;
 use hims_projections::Table;
+use hims_projections::query::{self, Emergencies};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -21,6 +22,9 @@ use crate::Hospital;
 use crate::problem::Problem;
 
 pub(crate) use looks::Looks;
+
+/// The table with the accesses in an emergency.
+const EMERGENCIES: &str = "emergency_accesses";
 
 /// What a request asks to read, as the event tells it.
 #[derive(Debug, Clone)]
@@ -76,6 +80,8 @@ fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + use<> {
 pub(super) struct Shown {
     patients: BTreeSet<PatientId>,
     rows: usize,
+    /// The accesses in an emergency that the caller had; `None` if they are still to be asked for.
+    emergencies: Option<Emergencies>,
 }
 
 /// The patients whom a row of a table names.
@@ -107,17 +113,22 @@ impl Shown {
                 patients.extend(ids.into_iter().flatten().chain(several).map(PatientId));
             }
         }
-        Ok(Self { patients, rows: rows.len() })
+        Ok(Self { patients, rows: rows.len(), emergencies: None })
+    }
+
+    /// The same, as shown to a caller who had these accesses in an emergency.
+    pub(super) fn under(self, emergencies: Option<Emergencies>) -> Self {
+        Self { emergencies, ..self }
     }
 
     /// So many entries about one patient.
     pub(super) fn about(patient_id: PatientId, rows: usize) -> Self {
-        Self { patients: BTreeSet::from([patient_id]), rows }
+        Self { patients: BTreeSet::from([patient_id]), rows, emergencies: None }
     }
 
     /// So many entries about these patients.
     pub(super) fn of_patients(patients: impl IntoIterator<Item = Uuid>, rows: usize) -> Self {
-        Self { patients: patients.into_iter().map(PatientId).collect(), rows }
+        Self { patients: patients.into_iter().map(PatientId).collect(), rows, emergencies: None }
     }
 
     /// What events show.
@@ -170,7 +181,7 @@ pub(super) async fn record(
     hospital: &Hospital,
     logged_in: &LoggedIn,
     asked: Asked,
-    Shown { mut patients, rows }: Shown,
+    Shown { mut patients, rows, emergencies }: Shown,
 ) -> Result<(), Problem> {
     let (Some(looks), Some(user_id)) = (&hospital.looks, logged_in.caller.user_id()) else { return Ok(()) };
     let (key, now) = (asked.key(logged_in.caller.session_id), hospital.executor.now());
@@ -178,10 +189,29 @@ pub(super) async fn record(
         let Some(unrecorded) = looks.unrecorded(key, &patients, now) else { return Ok(()) };
         patients = unrecorded;
     }
+    let emergencies = match emergencies {
+        // Whoever is shown nobody is shown nobody in an emergency.
+        None if patients.is_empty() => Emergencies::default(),
+        None => {
+            let who = logged_in.identity();
+            hospital.readers.read(EMERGENCIES, async |db| query::emergencies(db, &who).await).await?
+        }
+        Some(emergencies) => emergencies,
+    };
+    let emergency_access_ids = emergencies.to(|it| patients.contains(&it)).collect();
     let Asked { source, record_id, parameters, personal_parameters } = asked;
     let rows = u32::try_from(rows).unwrap_or(u32::MAX);
     let shown = patients.clone();
-    let read = access::Read { user_id, source, record_id, parameters, personal_parameters, patients, rows };
+    let read = access::Read {
+        user_id,
+        source,
+        record_id,
+        parameters,
+        personal_parameters,
+        patients,
+        emergency_access_ids,
+        rows,
+    };
     hospital.executor.record_read(read, &logged_in.caller).await?;
     looks.note(key, &shown, now);
     Ok(())

@@ -70,5 +70,5 @@ pub async fn access_report(db: &mut PgConnection, wanted: AccessWanted) -> Resul
     let limit = usize::try_from(wanted.limit).unwrap_or_default();
     let next = (found.len() > limit).then(|| found[limit - 1].1.to_string());
     let items = found.into_iter().take(limit).map(|(item, _)| item).collect();
-    Ok(Page { items, next, position })
+    Ok(Page { items, next, emergencies: None, position })
 }

@@ -7,6 +7,7 @@ mod access_report;
 mod contents;
 mod cursor;
 mod due;
+mod emergencies;
 mod few;
 mod report;
 mod slots;
@@ -35,6 +36,7 @@ pub use access_report::{AccessWanted, access_report};
 pub use contents::{Contents, contents};
 pub use cursor::Cursor;
 pub use due::{articles_with_expired_lots, lots_expiring, patients_past_an_end, time_zones};
+pub use emergencies::{Emergencies, emergencies};
 pub use few::EVERY_PATIENT;
 use few::Few;
 pub use report::{Bounds, ReportError, ReportRows, ReportView};
@@ -72,6 +74,8 @@ impl Identity {
 pub struct Found {
     /// The row as JSON text and its version; `None` if no such row exists or the caller may not read the row.
     pub row: Option<(String, i32)>,
+    /// The accesses in an emergency that the caller had.
+    pub emergencies: Emergencies,
     /// The position of the read tables when the query ran.
     pub position: Position,
 }
@@ -83,6 +87,8 @@ pub struct Page {
     pub items: Vec<String>,
     /// The cursor of the next page; `None` on the last page.
     pub next: Option<String>,
+    /// The accesses in an emergency that the caller had; `None` if the query does not tell.
+    pub emergencies: Option<Emergencies>,
     /// The position of the read tables when the query ran.
     pub position: Position,
 }
@@ -118,7 +124,8 @@ pub async fn find(
     let row = bind_identity(query, who).bind(id.to_string()).fetch_one(db).await?;
     let json: Option<String> = row.try_get(0)?;
     let version: Option<i32> = row.try_get(1)?;
-    Ok(Found { row: json.zip(version), position: of_live_tables(row.try_get(2)?)? })
+    let position = of_live_tables(row.try_get(2)?)?;
+    Ok(Found { row: json.zip(version), emergencies: Emergencies::of(&row, 3)?, position })
 }
 
 /// Which of the given keys belong to rows of these tables, one table or more, that the caller may read. Living tables of
@@ -282,7 +289,7 @@ fn read_page(rows: &[PgRow], table: &Table, wanted: &Wanted) -> Result<Page, Que
         }
         None => None,
     };
-    Ok(Page { items, next, position })
+    Ok(Page { items, next, emergencies: Some(Emergencies::of(first, 4)?), position })
 }
 
 /// The position of the read tables.

@@ -21,6 +21,10 @@ pub(super) const SAID_AT: &str =
                set_config('hims.reads', $5, true)
           from projection_checkpoint) as who";
 
+/// A subquery, after [`SAID_AT`], with the caller's accesses in an emergency, by which the rows may be shown.
+pub(super) const UNDER: &str = "cross join lateral
+               (select hims_identity.emergencies() as emergencies where who.said is not null offset 0) as under";
+
 /// The ids of the records of the patient who the caller is, as an array in SQL.
 pub(super) const OWN_RECORDS: &str = "array(select patient_id from own_patients)";
 
@@ -64,8 +68,8 @@ pub(super) fn find_sql(table: &Table, shape: Shape, who: &Identity) -> String {
     };
     let key = if few.is_none() { "id" } else { Few::key(table) };
     format!(
-        "select r.json, r.version, who.position
-           from {SAID_AT} {said} {}
+        "select r.json, r.version, who.position, under.emergencies
+           from {SAID_AT} {UNDER} {said} {}
            left join lateral (
                 {listed}
                 select row_to_json(t)::text as json, t.version
@@ -105,8 +109,8 @@ pub fn finding(table: &Table, shape: Shape, id: Uuid, who: &Identity) -> Stateme
 }
 
 /// The statement that reads a page, and one more row if another page follows. Each result row holds a row of the table
-/// as JSON, the value of the sort column as text, the key, and the position of the tables. An empty page gives one
-/// result row with nulls and the position.
+/// as JSON, the value of the sort column as text, the key, the position of the tables, and the caller's accesses in an
+/// emergency. An empty page gives one result row with nulls and the position.
 pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -> Statement {
     let mut places = Places::default();
     let values: Vec<_> = wanted.filters.iter().map(|it| places.typed(it.column, &it.value)).collect();
@@ -141,8 +145,8 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     // The order of all parts together. Nulls come last in both directions.
     let order_of_all = order.sql(" nulls last");
     let text = format!(
-        "select r.json, r.sort, r.id, who.position
-           from {SAID_AT} {said} {absent}
+        "select r.json, r.sort, r.id, who.position, under.emergencies
+           from {SAID_AT} {UNDER} {said} {absent}
            left join lateral (
                 {with}
                 select row_to_json(t)::text as json, to_json(t.\"{sort}\") #>> '{{}}' as sort, t.id

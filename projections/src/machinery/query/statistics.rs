@@ -37,5 +37,5 @@ pub async fn statistics(db: &mut PgConnection, of: Statistics, who: &Identity) -
     let Some(first) = rows.first() else { return Err(sqlx::Error::RowNotFound.into()) };
     let position = of_live_tables(first.try_get(1)?)?;
     let items = rows.iter().map(|row| row.try_get::<Option<String>, _>(0)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Page { items: items.into_iter().flatten().collect(), next: None, position })
+    Ok(Page { items: items.into_iter().flatten().collect(), next: None, emergencies: None, position })
 }
