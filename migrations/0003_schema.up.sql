@@ -360,7 +360,7 @@ create function hims_identity.assigned_department_id() returns uuid language sql
 create function hims_identity.lists_assigned_patients() returns boolean language sql stable
     return hims_identity.setting('lists_assigned_patients') is not null;
 
--- The caller, if the caller may read the patients for whom they recorded something.
+-- The caller, if the caller reads charts of their own patients, and what they recorded.
 create function hims_identity.assigned_user_id() returns uuid language sql stable
     return case when hims_identity.current_user_reads('assigned_patients') then hims_identity.current_user_id() end;
 
@@ -404,7 +404,7 @@ begin
 end $$;
 
 -- Whether the rows about a patient in a table are closed to the caller. They are open to those who took access in an
--- emergency, for that time; to the patient; and, unless the patient forbade it, to those who treat the patient: who belong
+-- emergency, for that time, if a second person allowed it where the record is very restricted; to the patient; and, unless the patient forbade it, to those who treat the patient: who belong
 -- to the care team, or saw or will see the patient as a provider. What the pharmacy or the laboratory needs for what it was
 -- asked for is open to it in the tables that these words open, which `words` names among others. What the caller arranged
 -- alone does not count: somebody else must have assigned the caller, made the appointment, prescribed or ordered.
@@ -417,7 +417,9 @@ begin
     return not (
         exists (select from own_patients where patient_id = of_patient)
         or exists (select from emergency_accesses e
-                    where e.patient_id = any (records) and e.user_id = me and e.granted_at <= now() and e.ends_at > now())
+                    where e.patient_id = any (records) and e.user_id = me and e.granted_at <= now() and e.ends_at > now()
+                      and (e.seconded_by is not null
+                           or not exists (select from patients where id = any (records) and confidentiality = 'V')))
         or not hims_identity.is_forbidden(of_patient)
            and (exists (select from care_team_assignments t
                          where t.patient_id = any (records) and t.user_id = me and t.created_by is distinct from me
@@ -511,7 +513,9 @@ end $$;
 --     provider           providers: the rows that name them as the provider
 --     department         callers with the word assigned_patients: the rows of their department
 --     assigned           callers with the word assigned_patients: the rows about patients who visit their department from
---                        yesterday to tomorrow, or for whom they recorded something, by any of the patients' records
+--                        yesterday to tomorrow, are seen there, or to whom the caller is assigned or has access in an
+--                        emergency, by any of the patients' records
+--     recorder           callers with the word assigned_patients: the rows that they recorded
 --     assigned_patient   the same, for the table of the patients themselves; a statement that lists the patients of a
 --                        department looks all of them up at once
 --     prescribed         callers with the word prescriptions: the rows about patients who have a prescription that was
@@ -521,8 +525,8 @@ end $$;
 --     treating           patients with the word own_records: the users who treat them
 --     with TABLE         callers who may read the row of that table whose id is in the column after `by`
 --     of TABLE           callers who may read a row of that table whose column after `by` has the id of this row
--- A class may be followed by `by COLUMN`, if the id of the patient, user, provider or department is in a column other
--- than patient_id, user_id, provider_id or department_id, and by `where CONDITION`, to open only rows that meet the
+-- A class may be followed by `by COLUMN`, if the id of the patient, user, provider, department or recorder is in a column
+-- other than patient_id, user_id, provider_id, department_id or recorded_by, and by `where CONDITION`, to open only rows that meet the
 -- condition. Callers with the word all_data read every row of every table.
 --
 -- Cheap conditions are checked first: permission words once in a statement, then columns of the row, then other tables.
@@ -550,6 +554,8 @@ begin
             ('own', 'own_records', 'patient_id', false, '%2$I = any (array(select patient_id from own_patients))'),
             ('oneself', 'everybody', 'user_id', false, '%2$I = (select hims_identity.current_user_id())'),
             ('provider', 'clinical_records', 'provider_id', false, '%2$I = (select hims_identity.current_user_id())'),
+            ('recorder', 'assigned_patients', 'recorded_by', false,
+                '%2$I = (select hims_identity.assigned_user_id())'),
             ('department', 'assigned_patients', 'department_id', false,
                 '%2$I = (select hims_identity.assigned_department_id())'),
             -- The planner may look up the patient of each row, or first all patients of the department, who are few.

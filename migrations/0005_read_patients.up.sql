@@ -166,7 +166,8 @@ select hims_identity.readable('patients', 'all_patients', 'assigned_patient', 'p
     'own by id');
 select hims_identity.hide('patients', 'ssn', 'ssn_blind_index');
 select hims_identity.readable('patient_identifiers', 'all_patients', 'assigned', 'own');
-select hims_identity.readable('patient_allergies', 'clinical_records', 'assigned', 'prescribed', 'own');
+select hims_identity.readable('patient_allergies', 'clinical_records', 'assigned', 'recorder by reported_by', 'prescribed',
+    'own');
 -- Everybody who reads something about patients finds all records of a patient.
 select hims_identity.readable('patient_links', 'all_patients', 'all_appointments', 'assigned_patients', 'audit_logs',
     'billing', 'clinical_records', 'lab_orders', 'prescriptions', 'own');

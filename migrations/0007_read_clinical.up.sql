@@ -92,4 +92,4 @@ create index idx_vital_signs_corrects on vital_signs (corrects_id) where correct
 create index idx_vital_signs_corrected_by on vital_signs (corrected_by_id) where corrected_by_id is not null;
 
 select hims_identity.readable('consultations', 'clinical_records', 'assigned', 'own');
-select hims_identity.readable('vital_signs', 'clinical_records', 'assigned', 'own');
+select hims_identity.readable('vital_signs', 'clinical_records', 'assigned', 'recorder', 'own');

@@ -104,6 +104,7 @@ create index idx_patient_medications_reconciled_by on patient_medications (recon
 
 select hims_identity.readable('emergency_contacts', 'all_patients', 'assigned', 'own');
 -- Patients do not see what was entered about them in error.
-select hims_identity.readable('medical_history', 'clinical_records', 'assigned', 'own where status = ''recorded''');
+select hims_identity.readable('medical_history', 'clinical_records', 'assigned', 'recorder',
+    'own where status = ''recorded''');
 select hims_identity.readable('medication_lists', 'clinical_records', 'assigned', 'prescribed', 'own');
-select hims_identity.readable('patient_medications', 'clinical_records', 'assigned', 'prescribed', 'own');
+select hims_identity.readable('patient_medications', 'clinical_records', 'assigned', 'recorder', 'prescribed', 'own');

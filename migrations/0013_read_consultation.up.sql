@@ -138,12 +138,13 @@ create index idx_treatments_status on treatments (status, created_at);
 create index idx_treatments_created_at on treatments (created_at);
 create index idx_treatments_performer on treatments (performed_by);
 
-select hims_identity.readable('consultation_steps', 'clinical_records', 'assigned', 'own');
+select hims_identity.readable('consultation_steps', 'clinical_records', 'assigned', 'recorder by performed_by', 'own');
 -- What was entered in error does not concern the patient, nor do the amendments of such a diagnosis.
 select hims_identity.readable('consultation_amendments', 'clinical_records', 'assigned',
     'own where diagnosis_id is null or exists (select from diagnoses it
         where it.id = diagnosis_id and it.verification_status <> ''entered_in_error'')');
-select hims_identity.readable('symptoms', 'clinical_records', 'assigned', 'own where status <> ''entered_in_error''');
+select hims_identity.readable('symptoms', 'clinical_records', 'assigned', 'recorder',
+    'own where status <> ''entered_in_error''');
 select hims_identity.readable('diagnoses', 'clinical_records', 'assigned',
     'own where verification_status <> ''entered_in_error''');
 select hims_identity.readable('treatments', 'clinical_records', 'assigned', 'own where status <> ''entered_in_error''');

@@ -153,4 +153,4 @@ select hims_identity.readable('lab_tests', 'everybody');
 select hims_identity.readable('lab_reference_ranges', 'everybody');
 select hims_identity.readable('lab_orders', 'clinical_records', 'assigned', 'lab_orders', 'own');
 select hims_identity.readable('lab_order_items', 'clinical_records', 'assigned', 'lab_orders', 'own');
-select hims_identity.readable('specimens', 'clinical_records', 'assigned', 'lab_orders', 'own');
+select hims_identity.readable('specimens', 'clinical_records', 'assigned', 'recorder by collected_by', 'lab_orders', 'own');

@@ -42,7 +42,7 @@ create table emergency_accesses (
     updated_by  uuid        references users (id) deferrable initially deferred,
     constraint chk_reviewed check ((review = 'open') = (reviewed_at is null)),
     constraint chk_seconded_by_another check (seconded_by <> user_id),
-    constraint chk_reviewed_by_another check (reviewed_by <> user_id)
+    constraint chk_reviewed_by_another check (reviewed_by <> user_id and reviewed_by <> seconded_by)
 );
 create index idx_emergency_patient on emergency_accesses (patient_id, granted_at);
 create index idx_emergency_user on emergency_accesses (user_id, granted_at);
@@ -54,8 +54,8 @@ create index idx_emergency_created_by on emergency_accesses (created_by);
 create index idx_emergency_updated_by on emergency_accesses (updated_by);
 
 -- The patients of the caller: those who visit the caller's department from yesterday to tomorrow or are seen by one of
--- its providers, those to whose care team the caller belongs, those for whom the caller recorded something, and those to
--- whose records the caller took access in an emergency.
+-- its providers, those to whose care team the caller belongs, and those to whose records the caller took access in an
+-- emergency.
 create or replace view visiting_patients as
     select patient_id from appointments
      where department_id = (select hims_identity.assigned_department_id()) and status <> 'cancelled'
@@ -66,20 +66,6 @@ create or replace view visiting_patients as
     union all
     select c.patient_id from consultations c join users u on u.id = c.provider_id
      where u.department_id = (select hims_identity.assigned_department_id()) and c.status = 'in_progress'
-    union all
-    select patient_id from vital_signs where recorded_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from patient_allergies where reported_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from medical_history where recorded_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from patient_medications where recorded_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from consultation_steps where performed_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from symptoms where recorded_by = (select hims_identity.assigned_user_id())
-    union all
-    select patient_id from specimens where collected_by = (select hims_identity.assigned_user_id())
     union all
     select patient_id from care_team_assignments
      where user_id = (select hims_identity.assigned_user_id()) and starts_at <= now()

@@ -45,9 +45,8 @@ pub fn listen(settings: &Settings, hospital: Hospital) -> std::io::Result<Listen
     let prometheus = web::Data::new(prometheus(settings.otlp_endpoint.is_some()));
     let limits = web::Data::new(Limits::new(settings));
     let provider = web::Data::new(Provider::try_new(settings).map_err(std::io::Error::other)?);
-    let proxies = Arc::new(settings.trusted_proxies.clone());
-    let trusted = web::Data::from(Arc::clone(&proxies));
-    let connections = Arc::new(Connections::new(settings, proxies));
+    let trusted = web::Data::new(settings.trusted_proxies.clone());
+    let connections = Arc::new(Connections::new(settings));
     let deadline = Deadline(Duration::from_secs(settings.body_seconds));
     let (origins, contacts) = (settings.allowed_origins.clone(), web::Data::new(settings.security_contacts.clone()));
     let workers = settings.worker_count();

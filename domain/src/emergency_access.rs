@@ -30,6 +30,8 @@ pub struct EmergencyAccess {
     pub patient_id: PatientId,
     /// Who took the access.
     pub user_id: UserId,
+    /// The second person who allowed the access, if one did.
+    pub seconded_by: Option<UserId>,
     /// Since when the access lasts.
     pub granted_at: DateTime<Utc>,
     /// When the access ends, or ended.
@@ -106,7 +108,7 @@ impl From<Finding> for Review {
 
 impl Aggregate for EmergencyAccess {
     const STREAM: &'static str = "emergency_access";
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 3;
     type Event = Event;
 
     fn evolve(state: Option<Self>, event: &Event) -> Option<Self> {
@@ -114,6 +116,7 @@ impl Aggregate for EmergencyAccess {
             Event::Granted { patient_id, user_id, reason: _, granted_at, ends_at } => Some(Self {
                 patient_id: *patient_id,
                 user_id: *user_id,
+                seconded_by: None,
                 granted_at: *granted_at,
                 ends_at: *ends_at,
                 awaits_minutes: None,
@@ -122,14 +125,19 @@ impl Aggregate for EmergencyAccess {
             Event::Asked { patient_id, user_id, reason: _, asked_at, minutes } => Some(Self {
                 patient_id: *patient_id,
                 user_id: *user_id,
+                seconded_by: None,
                 granted_at: *asked_at,
                 ends_at: *asked_at,
                 awaits_minutes: Some(*minutes),
                 review: Review::Open,
             }),
-            Event::Seconded { seconded_by: _, granted_at, ends_at } => {
-                state.map(|it| Self { granted_at: *granted_at, ends_at: *ends_at, awaits_minutes: None, ..it })
-            }
+            Event::Seconded { seconded_by, granted_at, ends_at } => state.map(|it| Self {
+                seconded_by: Some(*seconded_by),
+                granted_at: *granted_at,
+                ends_at: *ends_at,
+                awaits_minutes: None,
+                ..it
+            }),
             Event::Ended { ended_at } => state.map(|it| Self { ends_at: *ended_at, awaits_minutes: None, ..it }),
             // What was not justified ends at once.
             Event::Reviewed { finding, reviewed_at, .. } => state.map(|it| {

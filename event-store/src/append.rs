@@ -26,6 +26,8 @@ pub struct Append {
     /// [`EventStore::timeline`](crate::EventStore::timeline) said before. The append is refused with
     /// [`AppendError::GuardFailed`] once the log goes on in another one. If `None`, the one of the beginning of the append.
     pub timeline: Option<i32>,
+    /// Whether the append may take one of the places that are kept for it when all others are taken.
+    pub is_urgent: bool,
     /// By when [`EventStore::append`](crate::EventStore::append) must have answered; if `None`, as late as the event
     /// store ever answers. An append that was not sent to the database by then is not written.
     pub until: Option<Instant>,

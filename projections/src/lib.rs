@@ -9,7 +9,7 @@ pub mod reports;
 mod tables;
 
 pub use machinery::column::{Codes, Column, Kind};
-pub use machinery::event::READ_SCHEMA;
+pub use machinery::event::{READ_SCHEMA, REBUILD_SCHEMA};
 pub use machinery::form::{FORM, GOLDEN_ROWS, Standing};
 pub use machinery::rebuild::{Rebuild, RebuildError, Rebuilt, Target};
 pub use machinery::runner::{Runner, RunnerHandle};

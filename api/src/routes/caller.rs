@@ -57,13 +57,12 @@ impl FromRequest for LoggedIn {
         let (token, origin) = (bearer(request), origin(request));
         let (purpose_of_use, is_in_background) = (purpose_of_use(request), is_in_background(request));
         Box::pin(async move {
-            let (Some(hospital), Some(limits), Some(token)) = (hospital, limits, token) else {
-                return Err(Problem::unauthenticated());
-            };
+            let (Some(hospital), Some(limits)) = (hospital, limits) else { return Err(Problem::unauthenticated()) };
             let now = hospital.executor.now();
             if let Some(address) = origin.0 {
-                limits.requests.from(address, now)?;
+                limits.requests.count_address(address, now)?;
             }
+            let token = token.ok_or_else(Problem::unauthenticated)?;
             // What a program does by itself does not make the session last longer.
             let is_in_background = is_in_background?;
             let found = match is_in_background {
@@ -71,7 +70,7 @@ impl FromRequest for LoggedIn {
                 false => hospital.login.authenticate(&token, origin).await?,
             };
             let found = found.ok_or_else(Problem::unauthenticated)?;
-            limits.requests.by(&found, now)?;
+            limits.requests.count_user(&found, now)?;
             let caller = Caller { purpose_of_use: purpose_of_use?, ..found };
             Ok(Self { is_in_background, ..Self::known(caller, token_hash(&token)) })
         })

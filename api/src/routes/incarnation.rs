@@ -50,7 +50,7 @@ impl Incarnation {
     pub(super) async fn check(self, hospital: &Hospital, position: Position) -> Result<(), Problem> {
         let Self(incarnation) = self;
         let is_ours = match incarnation {
-            Some(it) => hospital.log.holds_until(it).is_some_and(|until| position <= until),
+            Some(incarnation) => return check_position(hospital, incarnation, position),
             None if hospital.log.restores.is_empty() || position <= *hospital.store.head().borrow() => true,
             None => position <= hospital.store.current_head().await?,
         };
@@ -70,6 +70,12 @@ impl Incarnation {
             None => Ok(()),
         }
     }
+}
+
+/// Refuses a position of an incarnation that this log never had, or from the part of it that was taken back.
+pub(super) fn check_position(hospital: &Hospital, incarnation: Uuid, position: Position) -> Result<(), Problem> {
+    let holds = hospital.log.holds_until(incarnation).is_some_and(|until| position <= until);
+    if holds { Ok(()) } else { Err(taken_back()) }
 }
 
 fn taken_back() -> Problem {

@@ -5,8 +5,12 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, 
 use actix_web::{HttpRequest, HttpResponse, web};
 use hims_commands::report_execution::DownloadReport;
 use hims_commands::{Claims as _, Request};
+use hims_domain::patient::Patient;
+use hims_domain::permission::Read;
 use hims_domain::report_execution::{Made, ReportExecution};
-use hims_domain::{ReportExecutionId, read_id};
+use hims_domain::{Aggregate as _, ReportExecutionId, read_id};
+use hims_projections::{query, table_of};
+use uuid::Uuid;
 
 use super::caller::LoggedIn;
 use super::evenly::evenly;
@@ -51,6 +55,10 @@ async fn fetched(
     let tag = format!("\"{}\"", made.sha256.as_str());
     let known = request.headers().get(IF_NONE_MATCH).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let is_known = known.split(',').any(|it| it.trim().trim_start_matches("W/") == tag);
+    let kept = hospital.files.find(id.0).await?;
+    if let Some(kept) = &kept {
+        check_open(hospital, logged_in, &kept.about).await?;
+    }
     // The rights are checked before anything is told of the file, and the event is recorded before the file is sent. Who
     // has the file already and asks for it again is recorded, too.
     let fetched = Request::of(logged_in.caller.clone());
@@ -58,7 +66,7 @@ async fn fetched(
     if is_known {
         return Ok((HttpResponse::NotModified().insert_header((ETAG, tag)).finish(), Shown::default()));
     }
-    let kept = hospital.files.find(id.0).await?.ok_or_else(|| gone(made))?;
+    let kept = kept.ok_or_else(|| gone(made))?;
     if kept.sha256 != made.sha256.as_str() {
         tracing::error!(execution = %id, "the file of a report is not the one that was made");
         let detail = "the file is not the one that was made; tell an operator, and run the report again";
@@ -74,6 +82,18 @@ async fn fetched(
         .insert_header((CACHE_CONTROL, "private, no-store"))
         .body(kept.bytes);
     Ok((answer, shown))
+}
+
+/// Refuses a file with rows about a patient whose record was closed to the caller since. Auditors are told who did what
+/// with the records of each patient.
+async fn check_open(hospital: &Hospital, logged_in: &LoggedIn, patients: &[Uuid]) -> Result<(), Problem> {
+    let Some(table) = table_of(Patient::STREAM).filter(|_| !logged_in.reads(Read::AuditLogs)) else { return Ok(()) };
+    let who = logged_in.identity();
+    let asked = async |db: &mut _| query::closed_among(db, &[table], patients, &who).await;
+    if hospital.readers.read(table.name, asked).await?.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::forbidden("the file shows a record that is closed to you now; run the report again"))
 }
 
 /// The file was deleted.

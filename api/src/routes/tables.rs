@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::caller::LoggedIn;
 use super::evenly::evenly;
+use super::incarnation::check_position;
 use super::parameters::{Parameters, id_of_path};
 use super::position::{Freshness, at_position, page_answer};
 use super::reads::{Asked, Shown, recorded};
@@ -186,8 +187,10 @@ fn wanted(table: &'static Table, parameters: Parameters, hospital: &Hospital) ->
                     .ok_or_else(|| Problem::parameter("limit", format!("must be a number from 1 to {}", LIMIT.1)))?;
             }
             "cursor" => {
-                let cursor = unsigned(&value, hospital).and_then(Cursor::parse);
-                wanted.cursor = Some(cursor.ok_or_else(other_page)?);
+                let (text, incarnation) = unsigned(&value, hospital).ok_or_else(other_page)?;
+                let cursor = Cursor::parse(text).ok_or_else(other_page)?;
+                check_position(hospital, incarnation, cursor.position())?;
+                wanted.cursor = Some(cursor);
             }
             "sort" => {
                 let (column, descending) = value.strip_prefix('-').map_or((value.as_str(), false), |it| (it, true));
@@ -208,19 +211,24 @@ fn wanted(table: &'static Table, parameters: Parameters, hospital: &Hospital) ->
 }
 
 /// A cursor with the server's mark. Nobody can make a cursor up that begins beside a guessed value, such as an e-mail
-/// address, and learn from the time of the answer whether somebody is there whom they may not read.
+/// address, and learn from the time of the answer whether somebody is there whom they may not read. The mark also tells
+/// from which incarnation of the log the cursor is.
 fn signed(cursor: &str, hospital: &Hospital) -> String {
-    format!("{cursor}.{}", mark(cursor, hospital))
+    format!("{cursor}.{}", mark(cursor, hospital.log.incarnation(), hospital))
 }
 
-/// The cursor without the mark; `None` if this server's hospital did not give it out.
-fn unsigned<'a>(text: &'a str, hospital: &Hospital) -> Option<&'a str> {
+/// The cursor without the mark, and the incarnation that it is from; `None` if this server's hospital did not give it
+/// out.
+fn unsigned<'a>(text: &'a str, hospital: &Hospital) -> Option<(&'a str, Uuid)> {
     let (cursor, given) = text.split_once('.')?;
-    (given == mark(cursor, hospital)).then_some(cursor)
+    let incarnations = hospital.log.restores.iter().rev().map(|it| it.incarnation).chain([Uuid::nil()]);
+    let mut incarnations = incarnations.map(|it| (cursor, it));
+    incarnations.find(|(cursor, incarnation)| given == mark(cursor, *incarnation, hospital))
 }
 
-fn mark(cursor: &str, hospital: &Hospital) -> String {
-    let mark = hospital.store.vault().blind("cursors", cursor.as_bytes());
+fn mark(cursor: &str, incarnation: Uuid, hospital: &Hospital) -> String {
+    let marked = [cursor.as_bytes(), incarnation.as_bytes()].concat();
+    let mark = hospital.store.vault().blind("cursors", &marked);
     hex(&mark[..mark.len().min(16)])
 }
 

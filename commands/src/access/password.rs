@@ -127,7 +127,7 @@ impl Described for NewPassword {
 static HASHING: Semaphore = Semaphore::const_new(2);
 
 /// One permit for each password that is being hashed or waits; without a permit a request is refused at once.
-static WAITING: Semaphore = Semaphore::const_new(64);
+static WAITING: Semaphore = Semaphore::const_new(1_000);
 
 /// Runs password work on a thread of its own, so that requests are served meanwhile. `None` when too many wait already.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {

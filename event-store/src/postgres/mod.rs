@@ -10,6 +10,7 @@ mod feed;
 mod files;
 mod keys;
 mod log;
+mod places;
 mod processes;
 mod read;
 mod recount;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tracing::instrument;
@@ -38,6 +39,7 @@ pub use self::archive::{BESIDE, Beside, MASTER_KEYS, SUBJECT_KEYS, Still, copy_e
 use self::database::PgDatabase;
 pub use self::files::{KeptFile, PgFiles};
 pub use self::log::PgLog;
+use self::places::Places;
 pub use self::read::waits_for_standby;
 use self::recount::Recounting;
 pub use self::restore::{RestoreError, Restoring, restore_keys};
@@ -58,7 +60,8 @@ use crate::{
 /// The settings of a [`PgEventStore`].
 #[derive(Debug, Clone)]
 pub struct PgOptions {
-    /// How many appends may wait or be written at once; a further append is refused with [`AppendError::Overloaded`].
+    /// How many appends may wait or be written at once; a further append is refused with [`AppendError::Overloaded`],
+    /// unless it is urgent and finds one of the 256 places beside these.
     pub queue: usize,
     /// How long a receipt is kept, and so how long a repeated command is recognised.
     pub receipt_retention: Duration,
@@ -92,8 +95,7 @@ pub struct PgEventStore {
     /// Reads pages of the history.
     history: PgPool,
     queue: mpsc::UnboundedSender<Pending>,
-    /// One permit for each append that waits or is being written.
-    places: Arc<Semaphore>,
+    places: Places,
     head: Arc<Reached>,
     /// Why the last batch of appends could not be written; `None` if it was written.
     trouble: Arc<watch::Sender<Option<StoreError>>>,
@@ -155,7 +157,7 @@ impl PgEventStore {
             tokio::spawn(feed::forget_receipts(pool.clone(), options.receipt_retention, stopped)),
         ];
         let receipt_retention = options.receipt_retention;
-        let places = Arc::new(Semaphore::new(options.queue));
+        let places = Places::new(options.queue);
         let history = options.history.unwrap_or_else(|| pool.clone());
         let tasks = Mutex::new(tasks);
         Ok(Self {
@@ -187,7 +189,7 @@ impl EventStore for PgEventStore {
     #[instrument(level = "debug", skip_all)]
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         // The permit comes before the sealing, so that refusing an append when the queue is full costs nothing.
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| AppendError::Overloaded)?;
+        let place = self.places.take(append.is_urgent).ok_or(AppendError::Overloaded)?;
         let latest = Instant::now() + PATIENCE;
         let until = append.until.map_or(latest, |it| it.min(latest));
         let timeline = append.timeline.unwrap_or_else(|| self.timelines.number());

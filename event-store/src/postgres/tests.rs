@@ -41,7 +41,7 @@ pub(super) fn store_on(database: impl Database, pool: PgPool, timelines: Timelin
         history: pool.clone(),
         pool,
         queue,
-        places: Arc::new(Semaphore::new(64)),
+        places: Places::new(64),
         head,
         trouble,
         clock,

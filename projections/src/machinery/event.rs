@@ -9,6 +9,8 @@ use crate::machinery::stamps::Stamps;
 
 /// The database schema of the living read tables.
 pub const READ_SCHEMA: &str = "hims";
+/// The schema in which a rebuild makes the tables that take the place of the living ones.
+pub const REBUILD_SCHEMA: &str = "hims_rebuild";
 
 /// An event as a `project` function gets it.
 pub(crate) struct Projected<'a, E> {

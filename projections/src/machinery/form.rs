@@ -17,7 +17,7 @@ use crate::{READ_SCHEMA, TABLES, Table};
 /// Digests of the rows that `project` makes of the golden history, one for each release that changed these rows, the
 /// newest last. A test computes the digest; a new digest is added here. The new digest gives the read tables another
 /// form, so that every hospital's read tables are rebuilt.
-pub const GOLDEN_ROWS: &[&str] = &["999e544b1f579c4c2734cc35151a544a78eef6083c0e5dccf0a0d6026dd8b36b"];
+pub const GOLDEN_ROWS: &[&str] = &["b74c7ca32a2db539261b9280a404968231297e8bcd18804926d7b814d94723b0"];
 
 /// The form of the read tables that this program makes.
 pub static FORM: LazyLock<String> =

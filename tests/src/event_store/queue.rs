@@ -31,13 +31,18 @@ async fn a_full_queue_is_told_at_once_and_nothing_that_was_taken_is_lost() {
     let mut appends: FuturesUnordered<_> = (0..16).map(|_| log.append(begin(id()))).collect();
     // While the head is locked no append can be recorded, so the first answer is that the queue is full.
     assert!(matches!(appends.next().await, Some(Err(AppendError::Overloaded))));
+    // What is urgent has a place all the same.
+    let urgent = Append { is_urgent: true, ..begin(id()) };
+    let mut urgent = Box::pin(log.append(urgent));
+    assert!((&mut urgent).now_or_never().is_none(), "it waits");
     locked.execute("rollback").await.expect("unlocked");
+    urgent.await.expect("appended");
     let answers: Vec<_> = appends.collect().await;
     let (taken, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert!(refused.iter().all(|it| matches!(it, Err(AppendError::Overloaded))), "{refused:?}");
     // As many as the queue holds, and those that the writer had taken from it for the batch that waited for the head.
     assert!((2..=4).contains(&taken.len()), "{}", taken.len());
-    assert_eq!(usize::try_from(log.proved_length().await), Ok(taken.len()));
+    assert_eq!(usize::try_from(log.proved_length().await), Ok(taken.len() + 1));
     log.append(begin(id())).await.expect("there is place again");
 }
 

@@ -1,4 +1,4 @@
-//! Patients whom a nurse reads, or just not any more: what the nurse recorded, and visits on the days next to those
+//! What a nurse reads, or just not any more: what the nurse recorded, and patients who visit on the days next to those
 //! that count. Part of [`access_matrix`](super::access_matrix).
 
 use serde_json::json;
@@ -6,7 +6,8 @@ use serde_json::json;
 use super::demo::{appointment, at, patient};
 use super::{Client, Hospital};
 
-/// The patients for whom the nurse recorded a symptom, a step of a consultation, a specimen and a medication.
+/// The patients of another department for whom the nurse recorded a symptom, a step of a consultation, a specimen, and the
+/// last one a medication, vital signs, an allergy and an entry of the medical history.
 pub(super) const RECORDED: [u16; 4] = [17, 18, 19, 20];
 /// Who visits the nurse's department on the last day that counts.
 pub(super) const YESTERDAY: u16 = 21;
@@ -15,7 +16,7 @@ pub(super) const LATER: u16 = 22;
 
 /// Records something by the nurse for each of [`RECORDED`].
 pub(super) async fn recorded(doctor: &Client, nurse: &Client) {
-    let [symptom, step, specimen, medication] = RECORDED.map(patient);
+    let [symptom, step, specimen, several] = RECORDED.map(patient);
     let begin = async |patient_id: &str, steps: &[&str]| {
         doctor.did("start-consultation", json!({"patient_id": patient_id, "steps": steps})).await
     };
@@ -29,8 +30,14 @@ pub(super) async fn recorded(doctor: &Client, nurse: &Client) {
         doctor.did("complete-consultation", json!({"consultation_id": consultation_id})).await;
     }
     super::laboratory::tested(doctor, nurse, &specimen).await;
-    let taken = json!({"patient_id": medication, "medication_name": "St John's wort", "source": "otc"});
+    let taken = json!({"patient_id": several, "medication_name": "St John's wort", "source": "otc"});
     nurse.did("add-patient-medication", taken).await;
+    nurse.did("record-vital-signs", json!({"patient_id": several, "heart_rate": 71})).await;
+    let allergy = json!({"patient_id": several, "allergen_type": "drug", "allergen_name": "Latex"});
+    nurse.did("record-allergy", allergy).await;
+    let history = json!({"patient_id": several, "history_type": "social", "description": "Never smoked",
+                         "source": "patient"});
+    nurse.did("record-medical-history", history).await;
 }
 
 /// Books visits to the nurse's department on the days next to those that count. A visit of the past cannot be booked,

@@ -87,6 +87,10 @@ async fn in_an_emergency_a_nurse_reads_a_chart_and_others_are_told_and_review_it
     let end = json!({"emergency_access_id": access});
     doctor.command("end-emergency-access", end.clone()).await.problem(403, "forbidden");
     nurse.did("end-emergency-access", end).await;
+    // What was recorded meanwhile stays open to the nurse, and does not keep the chart open.
+    nurse.get(&format!("patients/{}", patient(STRANGER))).await.problem(404, "not-found");
+    let measured = nurse.items(&format!("vital-signs?patient_id={}", patient(STRANGER))).await;
+    assert_eq!(measured.iter().map(|it| &it["heart_rate"]).collect::<Vec<_>>(), [&json!(150)]);
     let review = json!({"emergency_access_id": access, "finding": "justified", "note": "called by the desk"});
     let other = json!({"patient_id": patient(8), "reason": "the wrong patient"});
     let other = nurse.did("request-emergency-access", other).await;

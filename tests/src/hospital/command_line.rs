@@ -205,6 +205,9 @@ async fn a_past_is_made_in_a_schema_of_its_own() {
     assert_eq!(made.status.code(), Some(0), "{made:?}");
     assert_eq!(super::tables::count(hospital.owner(), "as_of_20.audit_logs").await, 20);
     assert_failed(&rebuild("as_of_20"));
+    // No erasure reaches the copy.
+    let advised = on(&hospital.database, &folder).arg("doctor").output().expect("the program runs");
+    assert!(text(&advised.stdout).contains("the tables in as_of_20 are as of earlier positions"), "{advised:?}");
     // `then` is a reserved word of SQL.
     let reserved = rebuild("then");
     assert_failed(&reserved);

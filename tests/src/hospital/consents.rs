@@ -8,6 +8,7 @@ use super::demo::{self, patient, user};
 use super::disclosures::disclosure;
 use super::events::read_events;
 use super::problems::role;
+use super::reports::{file, run, schedule_of_the_visits};
 use super::{Client, Hospital};
 
 /// A patient whom the doctor does not treat.
@@ -127,6 +128,23 @@ async fn in_an_emergency_two_people_together_open_a_very_restricted_record() {
     privacy.did("review-emergency-access", review).await;
 }
 
+/// An access that one person took alone is over once the record is very restricted.
+#[tokio::test]
+async fn whoever_took_access_alone_needs_a_second_person_once_the_record_is_very_restricted() {
+    let (hospital, doctor, nurse, privacy) = hospital().await;
+    let request = json!({"patient_id": patient(PATIENT), "reason": "collapsed in the corridor", "minutes": 15});
+    let alone = nurse.did("request-emergency-access", request.clone()).await;
+    hospital.settle().await;
+    assert!(reads(&nurse).await);
+    privacy.did("mark-record-confidentiality", mark("V")).await;
+    hospital.settle().await;
+    assert!(!reads(&nurse).await);
+    nurse.did("end-emergency-access", json!({"emergency_access_id": alone})).await;
+    let asked = nurse.did("request-emergency-access", request).await;
+    doctor.did("second-emergency-access", json!({"emergency_access_id": asked})).await;
+    assert!(reads(&nurse).await);
+}
+
 /// Somebody else who reads all data.
 pub(super) async fn second_administrator(hospital: &Hospital) -> (String, Client) {
     let id = colleague(hospital, "second-admin", &json!(role("administrator"))).await;
@@ -140,6 +158,22 @@ async fn forbid(hospital: &Hospital, user_id: &str) -> String {
     let denied = hospital.login("reception").await.did("record-consent", consent).await;
     hospital.settle().await;
     denied
+}
+
+#[tokio::test]
+async fn the_file_of_a_report_is_closed_with_the_records_that_it_shows() {
+    let hospital = Hospital::start().await;
+    let (doctor, reception) = (hospital.login("doctor").await, hospital.login("reception").await);
+    let made = run(&doctor, schedule_of_the_visits("json")).await;
+    assert_eq!(file(&doctor, &made).await.status, 200);
+    let consent = json!({"patient_id": patient(1), "scope": "treatment", "provision": "deny",
+                         "user_id": user(demo::DOCTOR), "source": "form 4711"});
+    let denied = reception.did("record-consent", consent).await;
+    hospital.settle().await;
+    file(&doctor, &made).await.problem(403, "forbidden");
+    reception.did("withdraw-consent", json!({"consent_id": denied, "reason": "has made peace"})).await;
+    hospital.settle().await;
+    assert_eq!(file(&doctor, &made).await.status, 200);
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! A node that has too much to do refuses reads before commands, and answers log-ins and questions of its health.
 
 use std::future::Future;
+use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use futures::stream::FuturesUnordered;
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::demo::{patient, person};
 use super::releases::until;
@@ -72,6 +74,7 @@ async fn too_many_reads_are_refused_and_nothing_else() {
 async fn commands_that_wait_have_reads_refused() {
     let hospital = Hospital::start_with(|settings| settings.queue = 40).await;
     let (reception, doctor) = (hospital.login("reception").await, hospital.login("doctor").await);
+    let lab = hospital.login("lab").await;
     hospital.settle().await;
     // Nothing can be appended while this transaction holds the lock of the head.
     let mut holding = hospital.owner().begin().await.expect("a transaction");
@@ -84,7 +87,13 @@ async fn commands_that_wait_have_reads_refused() {
     assert!(is_refused(&reception).await);
     let current = reception.send(reception.request(Method::GET, "/api/v1/sessions/current")).await;
     assert_eq!(current.status, 200);
+    // Whoever logs in or out waits for the log like the commands, and is not refused.
+    let leaving = lab.send(lab.request(Method::DELETE, "/api/v1/sessions/current"));
+    let mut sessions = Box::pin(join(hospital.login("nurse"), leaving));
+    assert!(timeout(Duration::from_secs(2), &mut sessions).await.is_err(), "nothing can be appended yet");
     holding.rollback().await.expect("the head is released");
+    let (nurse, left) = sessions.await;
+    assert_eq!((nurse.get("sessions/current").await.status, left.status), (200, 204));
     waiting.collect::<Vec<_>>().await;
     assert_eq!(read(&reception).await.status, 200);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use hims_commands::Executor;
 use hims_projections::TABLES;
 use hims_testing::assert_same;
@@ -147,13 +148,23 @@ async fn nobody_is_shown_what_could_not_be_recorded() {
     let doctor = hospital.login("doctor").await;
     let row = format!("patients/{}", patient(2));
     let name = doctor.get(&row).await.done()["last_name"].as_str().expect("a name").to_owned();
+    let made = run(&doctor, schedule_of_the_visits("json")).await;
+    let others = [
+        "patients?limit=500".to_owned(),
+        format!("streams/patient/{}", patient(2)),
+        format!("events?patient_id={}", patient(2)),
+        format!("report-executions/{}/file", made["id"].as_str().expect("an id")),
+    ];
     // Nothing can be appended while this transaction holds the lock of the head.
     let mut holding = hospital.owner().begin().await.expect("a transaction");
     sqlx::query("select position from log.head for update").execute(&mut *holding).await.expect("the head is locked");
-    let (held, answer) = tokio::join!(sqlx::query("select pg_sleep(12)").execute(&mut *holding), doctor.get(&row));
+    let asked = join_all([&row].into_iter().chain(&others).map(|path| doctor.get(path)));
+    let (held, answers) = tokio::join!(sqlx::query("select pg_sleep(12)").execute(&mut *holding), asked);
     held.expect("the head stays locked");
-    assert_eq!(answer.status, 503, "{}", answer.text);
-    assert!(!answer.text.contains(&name), "{}", answer.text);
+    for answer in answers {
+        assert_eq!(answer.status, 503, "{}", answer.text);
+        assert!(!answer.text.contains(&name), "{}", answer.text);
+    }
     holding.rollback().await.expect("the head is released");
     doctor.get(&row).await.done();
 }

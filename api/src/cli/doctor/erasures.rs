@@ -1,14 +1,30 @@
 //! What is left on the disk of people who were erased.
 
+use hims_projections::{READ_SCHEMA, REBUILD_SCHEMA};
 use sqlx::PgConnection;
 
 use super::Findings;
 use crate::scrubs::{Unscrubbed, unscrubbed};
 
-/// Whether somebody was erased since the last scrub.
+/// Whether somebody was erased since the last scrub, and whether there are copies that no erasure reaches.
 pub(super) async fn erasures(db: &mut PgConnection, found: &mut Findings) -> Result<(), sqlx::Error> {
     judge(&unscrubbed(db).await?, found);
+    let copies = copies(db).await?;
+    if !copies.is_empty() {
+        found.advice(format!(
+            "erasures: the tables in {} are as of earlier positions, and whoever is erased stays there: drop these schemas \
+             when nobody needs them any more",
+            copies.join(", ")
+        ));
+    }
     Ok(())
+}
+
+/// The schemas with read tables of an earlier position, which `hims rebuild --into` made.
+async fn copies(db: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let sql = "select n.nspname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                where c.relname = 'projection_checkpoint' and n.nspname <> all ($1) order by 1";
+    sqlx::query_scalar(sql).bind([READ_SCHEMA, REBUILD_SCHEMA]).fetch_all(db).await
 }
 
 fn judge(waiting: &Unscrubbed, found: &mut Findings) {

@@ -1,39 +1,36 @@
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hims_commands::{Allowances, Share};
 
-use super::{Limit, Network};
+use super::{Limit, Network, Uncounted};
 use crate::Settings;
 use crate::problem::Problem;
-use crate::routes::Proxies;
 
 /// How many connections a network may have open. Proxies that are trusted and programs on the same machine have as many
 /// as they like, since others speak through them.
 pub(crate) struct Connections {
     limit: Limit<Network>,
-    proxies: Arc<Proxies>,
-    counts_this_machine: bool,
+    uncounted: Uncounted,
 }
 
 /// A connection: its share of what its network may have open, or the answer to each request on a connection too many.
 pub(crate) struct Connection(Result<Option<Share<Network>>, Problem>);
 
 impl Connections {
-    pub(crate) fn new(settings: &Settings, proxies: Arc<Proxies>) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let limit = Limit {
             name: "connections",
             detail: "too many connections from this address are open; close some of them".to_owned(),
             allowances: Allowances::at_once(settings.connections_per_address),
         };
-        Self { limit, proxies, counts_this_machine: settings.counts_this_machine }
+        Self { limit, uncounted: Uncounted::new(settings) }
     }
 
     /// Counts a new connection from an address until the connection is dropped.
     pub(crate) fn open(&self, address: IpAddr, now: DateTime<Utc>) -> Connection {
         let address = address.to_canonical();
-        if address.is_loopback() && !self.counts_this_machine || self.proxies.trust(address) {
+        if self.uncounted.has(address) {
             return Connection(Ok(None));
         }
         Connection(self.limit.take(Network::of(address), now).map(Some))
@@ -53,9 +50,12 @@ mod tests {
 
     #[test]
     fn a_network_has_so_many_connections_and_a_proxy_any_number() {
-        let proxies = Arc::new("192.0.2.0/24".parse().expect("a network"));
-        let settings = Settings { connections_per_address: 2, ..Settings::default() };
-        let connections = Connections::new(&settings, proxies);
+        let settings = Settings {
+            connections_per_address: 2,
+            trusted_proxies: "192.0.2.0/24".parse().expect("a network"),
+            ..Settings::default()
+        };
+        let connections = Connections::new(&settings);
         let open = |address: &str| connections.open(address.parse().expect("an address"), DateTime::UNIX_EPOCH);
         let (first, second) = (open("203.0.113.1"), open("203.0.113.1"));
         assert!(first.refused().is_none() && second.refused().is_none());

@@ -24,6 +24,7 @@ use self::load::Load;
 use self::requests::Requests;
 use crate::Settings;
 use crate::problem::Problem;
+use crate::routes::Proxies;
 
 /// The limits of a server.
 pub(crate) struct Limits {
@@ -127,6 +128,22 @@ impl Network {
     pub(crate) fn addresses(self) -> IpNetwork {
         let bits = if self.0.is_ipv4() { 32 } else { 64 };
         IpNetwork::new(self.0, bits).unwrap_or_else(|_| IpNetwork::from(self.0))
+    }
+}
+
+/// The addresses that no limit counts: programs on the same machine, and trusted proxies, through which others speak.
+struct Uncounted {
+    proxies: Proxies,
+    counts_this_machine: bool,
+}
+
+impl Uncounted {
+    fn new(settings: &Settings) -> Self {
+        Self { proxies: settings.trusted_proxies.clone(), counts_this_machine: settings.counts_this_machine }
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        address.is_loopback() && !self.counts_this_machine || self.proxies.trust(address)
     }
 }
 

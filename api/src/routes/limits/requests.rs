@@ -6,19 +6,16 @@ use chrono::{DateTime, Utc};
 use hims_commands::{Allowances, Caller};
 use uuid::Uuid;
 
-use super::{Limit, Network};
+use super::{Limit, Network, Uncounted};
 use crate::Settings;
 use crate::problem::Problem;
-use crate::routes::Proxies;
 
 /// How many requests an address and a user may send per minute, so that a program that asks without a pause takes nobody
 /// else's place. Log-ins have limits of their own, and are not counted.
 pub(crate) struct Requests {
     addresses: Limit<Network>,
     users: Limit<Uuid>,
-    /// Others speak through them, so they send as many as they like.
-    proxies: Proxies,
-    counts_this_machine: bool,
+    uncounted: Uncounted,
 }
 
 fn per_minute<K: Copy + Eq + Hash>(name: &'static str, whose: &str, most: u32) -> Limit<K> {
@@ -31,21 +28,20 @@ impl Requests {
         Self {
             addresses: per_minute("requests_of_address", "address", settings.requests_per_minute_of_address),
             users: per_minute("requests_of_user", "user", settings.requests_per_minute_of_user),
-            proxies: settings.trusted_proxies.clone(),
-            counts_this_machine: settings.counts_this_machine,
+            uncounted: Uncounted::new(settings),
         }
     }
 
-    /// Counts a request from an address, or refuses it. Programs on the same machine are not counted.
-    pub(crate) fn from(&self, address: IpAddr, now: DateTime<Utc>) -> Result<(), Problem> {
-        if address.is_loopback() && !self.counts_this_machine || self.proxies.trust(address) {
+    /// Counts a request from an address, or refuses it.
+    pub(crate) fn count_address(&self, address: IpAddr, now: DateTime<Utc>) -> Result<(), Problem> {
+        if self.uncounted.has(address) {
             return Ok(());
         }
         self.addresses.take(Network::of(address), now).map(|it| it.spend())
     }
 
     /// Counts a request of a caller, or refuses it.
-    pub(crate) fn by(&self, caller: &Caller, now: DateTime<Utc>) -> Result<(), Problem> {
+    pub(crate) fn count_user(&self, caller: &Caller, now: DateTime<Utc>) -> Result<(), Problem> {
         self.users.take(caller.whose_share(), now).map(|it| it.spend())
     }
 }
@@ -62,7 +58,7 @@ mod tests {
             ..Settings::default()
         };
         let (requests, now) = (Requests::new(&settings), DateTime::UNIX_EPOCH);
-        let send = |address: &str, now| requests.from(address.parse().expect("an address"), now).is_ok();
+        let send = |address: &str, now| requests.count_address(address.parse().expect("an address"), now).is_ok();
         assert!(send("203.0.113.1", now) && send("203.0.113.1", now) && !send("203.0.113.1", now));
         assert!(send("203.0.113.2", now), "another address");
         assert!(send("203.0.113.1", now + Duration::from_secs(30)), "half of it has come back");

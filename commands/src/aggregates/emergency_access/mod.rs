@@ -30,7 +30,7 @@ pub(crate) fn register(registry: &mut Registry) {
 refusals! {
     Minutes = Rule, "out-of-range", "the access lasts from 1 to 240 minutes; take it again if it was too short";
     NoUser = Rule, "not-a-person", "only a person who is logged in takes access in an emergency";
-    OwnAccess = Rule, "own-access", "somebody else must review the access";
+    OwnAccess = Rule, "own-access", "somebody who neither took nor allowed the access must review it";
     OwnSecond = Rule, "second-person-needed", "somebody other than the one who asked must allow the access";
     NotAwaited = Conflict, "wrong-status", "the access waits for no second person";
     AskedLongAgo = Conflict, "asked-too-long-ago", "the access was asked for more than an hour ago; ask again";
@@ -195,7 +195,7 @@ impl Command for ReviewEmergencyAccess {
 
     fn decide(self, state: Option<&EmergencyAccess>, ctx: &Context<'_>) -> Result<Decision<EmergencyAccess>, Refused> {
         let access = existing(state)?;
-        if ctx.caller.user_id() == Some(access.user_id) {
+        if [Some(access.user_id), access.seconded_by].iter().any(|it| it.is_some() && *it == ctx.caller.user_id()) {
             return refuse(Refusal::OwnAccess);
         }
         let Self { emergency_access_id: _, finding, note } = self;

@@ -78,6 +78,11 @@ fn very_restricted_records_open_to_two_people_together() {
     given([sample::<EmergencyAccess>("granted")]).when(second()).then_refused(Refusal::NotAwaited);
     given([of_another()]).by(Caller::system("import")).when(second()).then_refused(Refusal::NoUser);
     given([of_another()]).when(review(Finding::Justified)).then_refused(Refusal::Waits);
+    // Whoever allowed the access does not review it.
+    let seconded = |by| Event::Seconded { seconded_by: by, granted_at, ends_at };
+    given([of_another(), seconded(seconded_by)]).when(review(Finding::Justified)).then_refused(Refusal::OwnAccess);
+    let by_the_doctor = given([of_another(), seconded(DOCTOR)]).when(review(Finding::Justified));
+    by_the_doctor.then([Event::Reviewed { finding: Finding::Justified, note: None, reviewed_at: now() }]);
 }
 
 #[test]

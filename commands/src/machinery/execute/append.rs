@@ -1,6 +1,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use hims_domain::Aggregate;
+use hims_domain::session::Session;
 use hims_event_store::{Append, AppendError, Booked, Guard, Position, Receipt, StoreError, VaultError};
 use tokio::time::timeout_at;
 use uuid::Uuid;
@@ -33,6 +34,8 @@ impl Executor {
             erases: decision.erases.clone(),
             metadata: metadata(C::NAME, command_id, *now, request),
             timeline: Some(era.timeline),
+            // However many commands wait, people log in and out.
+            is_urgent: C::Aggregate::STREAM == Session::STREAM,
             until: Some(course.deadline),
         };
         course.note(true);

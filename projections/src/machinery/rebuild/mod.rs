@@ -15,10 +15,10 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use thiserror::Error;
 
 use self::fill::Load;
-use crate::READ_SCHEMA;
 use crate::machinery::archive::{Archiving, move_old};
 use crate::machinery::batch::ProjectError;
 use crate::machinery::form::{self, Standing};
+use crate::{READ_SCHEMA, REBUILD_SCHEMA};
 
 /// The advisory lock of the process that makes or drops read tables ("himr" in ASCII). The lock ends with the session.
 pub(crate) const LOCK: i64 = 0x6869_6d72;
@@ -151,16 +151,16 @@ impl Rebuild {
         target: &Target,
         mut progress: impl FnMut(Position) + Send,
     ) -> Result<Rebuilt, RebuildError> {
-        let schema = format!("{READ_SCHEMA}_rebuild");
+        let schema = REBUILD_SCHEMA;
         // An interrupted rebuild may have left the schema behind.
         execute(db, &format!("drop schema if exists {schema} cascade")).await?;
         let end = self.end(db, target).await?;
-        let mut made = self.fill_and_name(db, &schema, end, target, Load::Bare, &mut progress).await;
+        let mut made = self.fill_and_name(db, schema, end, target, Load::Bare, &mut progress).await;
         if made.as_ref().is_err_and(RebuildError::breaks_a_constraint) {
             tracing::warn!(
                 "an event breaks a constraint; rebuilding again with the constraints in place, to find the event"
             );
-            made = self.fill_and_name(db, &schema, end, target, Load::Guarded, &mut progress).await;
+            made = self.fill_and_name(db, schema, end, target, Load::Guarded, &mut progress).await;
         }
         let position = made?;
         let named = match target {
