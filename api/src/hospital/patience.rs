@@ -33,10 +33,7 @@ pub(crate) async fn patiently<T>(set_up: impl AsyncFn() -> Result<T, HospitalErr
 
 /// Whether nothing was recorded, only because the database did not answer in time.
 fn is_of_a_busy_database(error: &HospitalError) -> bool {
-    let of_log = match error {
-        HospitalError::Store(error) | HospitalError::SetUp(Failure::Store(error)) => error,
-        _ => return false,
-    };
+    let (HospitalError::Store(of_log) | HospitalError::SetUp(Failure::Store(of_log))) = error else { return false };
     matches!(of_log, StoreError::Unavailable(_))
 }
 

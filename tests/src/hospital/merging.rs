@@ -3,7 +3,7 @@
 use hims_testing::{assert_same, patched};
 use serde_json::{Value, json};
 
-use super::demo::{self, appointment, at, person, prescription};
+use super::demo::{self, appointment, at, person, prescription, user};
 use super::releases::until;
 use super::{Answer, Client, Hospital, Start, contents};
 
@@ -252,7 +252,8 @@ async fn whoever_reads_one_record_of_a_patient_reads_the_others() {
         doctor.did("record-allergy", allergy).await;
     }
     // The nurse and the pharmacist meet the patient under the second record only.
-    nurse.did("record-vital-signs", json!({"patient_id": second, "heart_rate": 70})).await;
+    let team = json!({"patient_id": second, "user_id": user(demo::NURSE)});
+    doctor.did("assign-care-team-member", team).await;
     let prescribed = doctor.did("write-prescription", prescription(&second, 3, "10", "tablet")).await;
     doctor.did("send-prescription-to-pharmacy", json!({"prescription_id": prescribed})).await;
     merge(&hospital, &first, &second).await.done();

@@ -38,7 +38,7 @@ async fn node(settings: &Settings, data_dir: &Path) -> Process {
     let (settings, data_dir) = (settings.clone(), data_dir.to_owned());
     let starting = tokio::task::spawn_blocking(move || {
         Process::start_with(&data_dir, &[], |command| {
-            command.env("DATABASE_URL", settings.database_url.expect("a URL")).env("HIMS_DRAIN_SECONDS", "1");
+            command.env("DATABASE_URL", settings.database_url.expect("a URL")).env("HIMS_DRAIN_SECONDS", "3");
             command.env("HIMS_MASTER_KEY_FILE", settings.master_key_file.expect("a key file"));
         })
     });

@@ -105,6 +105,10 @@ impl Drop for Standby {
 
 /// Waits until a query answers `true`.
 pub(crate) async fn until(db: &mut PgConnection, sql: &'static str) {
-    let asking = async { while !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut *db).await.expect("an answer") {} };
-    tokio::time::timeout(Duration::from_mins(1), asking).await.unwrap_or_else(|_| panic!("at last: {sql}"));
+    let asking = async {
+        while !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut *db).await.expect("an answer") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(3), asking).await.unwrap_or_else(|_| panic!("at last: {sql}"));
 }

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hims_commands::{Allowances, Caller};
+use hims_commands::{Allowances, Caller, Share};
 use uuid::Uuid;
 
 use super::{Limit, Network, Uncounted};
@@ -37,12 +37,12 @@ impl Requests {
         if self.uncounted.has(address) {
             return Ok(());
         }
-        self.addresses.take(Network::of(address), now).map(|it| it.spend())
+        self.addresses.take(Network::of(address), now).map(Share::spend)
     }
 
     /// Counts a request of a caller, or refuses it.
     pub(crate) fn count_user(&self, caller: &Caller, now: DateTime<Utc>) -> Result<(), Problem> {
-        self.users.take(caller.whose_share(), now).map(|it| it.spend())
+        self.users.take(caller.whose_share(), now).map(Share::spend)
     }
 }
 

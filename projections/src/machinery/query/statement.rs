@@ -25,6 +25,11 @@ pub(super) const SAID_AT: &str =
 pub(super) const UNDER: &str = "cross join lateral
                (select hims_identity.emergencies() as emergencies where who.said is not null offset 0) as under";
 
+/// The same for the rows of a table. No row of a catalogue is shown by such an access.
+fn under(table: &Table) -> &'static str {
+    if table.is_catalogue { "cross join (select null::json as emergencies) as under" } else { UNDER }
+}
+
 /// The ids of the records of the patient who the caller is, as an array in SQL.
 pub(super) const OWN_RECORDS: &str = "array(select patient_id from own_patients)";
 
@@ -69,12 +74,13 @@ pub(super) fn find_sql(table: &Table, shape: Shape, who: &Identity) -> String {
     let key = if few.is_none() { "id" } else { Few::key(table) };
     format!(
         "select r.json, r.version, who.position, under.emergencies
-           from {SAID_AT} {UNDER} {said} {}
+           from {SAID_AT} {} {said} {}
            left join lateral (
                 {listed}
                 select row_to_json(t)::text as json, t.version
                   from (select {} from {from} where {key} = $6::text::uuid and who.said is not null) as t
                 offset 0) as r on true",
+        under(table),
         absent(table, shape),
         columns(table, who),
     )
@@ -146,12 +152,13 @@ pub fn statement(table: &Table, shape: Shape, wanted: &Wanted, who: &Identity) -
     let order_of_all = order.sql(" nulls last");
     let text = format!(
         "select r.json, r.sort, r.id, who.position, under.emergencies
-           from {SAID_AT} {UNDER} {said} {absent}
+           from {SAID_AT} {under} {said} {absent}
            left join lateral (
                 {with}
                 select row_to_json(t)::text as json, to_json(t.\"{sort}\") #>> '{{}}' as sort, t.id
                   from (select * from ({parts}) as parts order by {order_of_all} limit {limit}) as t
                 offset 0) as r on true",
+        under = under(table),
         absent = absent(table, shape),
         parts = parts.join(" union all "),
         sort = order.column.name,
