@@ -274,6 +274,11 @@ async fn a_patient_is_told_who_saw_and_changed_what() {
     ] {
         assert!(told.contains(&expected), "{expected:?} is missing: {told:?}");
     }
+    let path = format!("patients/{}/access-report?limit=500", patient(1));
+    let by_doctor = own.items(&path).await.into_iter().find(|it| it["user_id"] == user(demo::DOCTOR));
+    let by_doctor = by_doctor.expect("what the doctor did");
+    assert_eq!((&by_doctor["ip_address"], &by_doctor["role"]), (&json!("127.0.0.1"), &json!("Doctor")));
+    assert!(by_doctor["at"].is_string(), "{by_doctor}");
     let of_duplicate = told.iter().filter(|it| **it == entry(demo::RECEPTION, "access.read", "patients")).count();
     assert!(of_duplicate >= 2, "the list, and the record that was merged: {told:?}");
     // That the patient asked is in the next report.

@@ -18,7 +18,7 @@ pub struct AccessWanted {
     pub after: Position,
     /// How many entries a page has at most.
     pub limit: i32,
-    /// Whether to tell from where people worked, and why something was refused.
+    /// Whether to tell why something was refused.
     pub is_for_auditors: bool,
 }
 
@@ -38,7 +38,7 @@ pub async fn access_report(db: &mut PgConnection, wanted: AccessWanted) -> Resul
                        coalesce(role.display_name, a.role) as role,
                        a.action, coalesce(a.new_values ->> 'source', a.resource_type) as resource, a.resource_id,
                        (a.new_values ->> 'rows')::integer as rows, a.purpose_of_use, a.success,
-                       case when $9 then host(a.ip_address) end as ip_address,
+                       host(a.ip_address) as ip_address,
                        case when $9 then a.error_message end as error_message,
                        -- What was seen and done while the user had access in an emergency.
                        (select e.id from emergency_accesses e
