@@ -118,20 +118,23 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Which of these rows of a table are about patients whose records are closed to the caller.
+    pub(super) async fn closed(&self, table: &Table, ids: &[Uuid]) -> Result<HashSet<Uuid>, QueryError> {
+        let who = self.logged_in.identity();
+        let asked = async |db: &mut _| query::closed_among(db, &[table], ids, &who).await;
+        self.hospital.readers.read(table.name, asked).await
+    }
+
     /// Remembers for a caller who reads all data that these streams are open, but for those about patients whose records
     /// are closed to the caller.
     async fn learn_all_but_closed(&mut self, table: Option<&Table>, ids: Vec<Uuid>) -> Result<(), Problem> {
         let closed = match table {
             None => HashSet::new(),
-            Some(table) => {
-                let who = self.logged_in.identity();
-                let asked = async |db: &mut _| query::closed_among(db, &[table], &ids, &who).await;
-                match self.hospital.readers.read(table.name, asked).await {
-                    // Of a table that is being made, nobody knows what is closed.
-                    Err(QueryError::Behind(_)) => ids.iter().copied().collect(),
-                    closed => closed?,
-                }
-            }
+            Some(table) => match self.closed(table, &ids).await {
+                // Of a table that is being made, nobody knows what is closed.
+                Err(QueryError::Behind(_)) => ids.iter().copied().collect(),
+                closed => closed?,
+            },
         };
         self.known.extend(ids.into_iter().map(|it| (it, !closed.contains(&it))));
         Ok(())
@@ -251,9 +254,7 @@ impl<'a> Reading<'a> {
         }
         let Some(patients) = table_of(Patient::STREAM) else { return Ok(events) };
         let named: HashSet<_> = events.iter().flat_map(named_in).collect();
-        let (named, who) = (Vec::from_iter(named), self.logged_in.identity());
-        let asked = async |db: &mut _| query::closed_among(db, &[patients], &named, &who).await;
-        let closed = self.hospital.readers.read(patients.name, asked).await?;
+        let closed = self.closed(patients, &Vec::from_iter(named)).await?;
         if !closed.is_empty() {
             events.retain(|it| named_in(it).all(|id| !closed.contains(&id)));
         }

@@ -9,9 +9,10 @@ use hims_domain::patient::Patient;
 use hims_domain::permission::Read;
 use hims_domain::report_execution::{Made, ReportExecution};
 use hims_domain::{Aggregate as _, ReportExecutionId, read_id};
-use hims_projections::{query, table_of};
+use hims_projections::table_of;
 use uuid::Uuid;
 
+use super::access::Reading;
 use super::caller::LoggedIn;
 use super::evenly::evenly;
 use super::parameters::id_of_path;
@@ -88,9 +89,7 @@ async fn fetched(
 /// with the records of each patient.
 async fn check_open(hospital: &Hospital, logged_in: &LoggedIn, patients: &[Uuid]) -> Result<(), Problem> {
     let Some(table) = table_of(Patient::STREAM).filter(|_| !logged_in.reads(Read::AuditLogs)) else { return Ok(()) };
-    let who = logged_in.identity();
-    let asked = async |db: &mut _| query::closed_among(db, &[table], patients, &who).await;
-    if hospital.readers.read(table.name, asked).await?.is_empty() {
+    if Reading::new(hospital, logged_in).closed(table, patients).await?.is_empty() {
         return Ok(());
     }
     Err(Problem::forbidden("the file shows a record that is closed to you now; run the report again"))

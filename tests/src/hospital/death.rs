@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::demo::{appointment, at, patient, person, prescription};
-use super::frozen::another_process;
 use super::releases::{ask, until};
 use super::tables::{by_process, count};
-use super::{Client, Hospital};
+use super::{Client, Hospital, Process};
 use crate::support::scratch;
 
 /// Waits until the process has cancelled an appointment, and returns its row.
@@ -106,7 +105,7 @@ async fn two_nodes_cancel_each_appointment_once() {
 async fn when_the_node_that_runs_the_process_is_killed_another_goes_on() {
     let mut hospital = Hospital::start().await;
     let folder = scratch("death");
-    let other = another_process(&hospital, folder.path());
+    let other = Process::beside(&hospital, folder.path(), |_| {});
     let (doctor, reception) = (hospital.login("doctor").await, hospital.login("reception").await);
     let (mut patients, mut open) = (Vec::new(), Vec::new());
     for number in 0..10 {

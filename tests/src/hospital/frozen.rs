@@ -1,7 +1,6 @@
 //! Whole processes are stopped (SIGSTOP) at the worst moment: a node in the middle of writing, the node that projects,
 //! and PostgreSQL itself.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -20,17 +19,11 @@ const SOON: Duration = Duration::from_secs(5);
 /// What a busy machine may take beyond that.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// Starts the real program as another node of a hospital.
-pub(super) fn another_process(hospital: &Hospital, folder: &Path) -> Process {
-    let key = hospital.settings.master_key_file.as_ref().expect("a key");
-    Process::start_on(&hospital.database.options, key, folder, &[])
-}
-
 #[tokio::test]
 async fn a_node_that_is_stopped_in_the_middle_of_writing_stops_nobody() {
     let hospital = Hospital::start().await;
     let folder = scratch("frozen");
-    let other = another_process(&hospital, folder.path());
+    let other = Process::beside(&hospital, folder.path(), |_| {});
     let here = hospital.login("reception").await;
     let there = other.nobody.login("reception").await;
     // The other node finds that the head has moved. From then on it locks the head before it writes.
@@ -70,7 +63,7 @@ async fn a_node_that_is_stopped_in_the_middle_of_writing_stops_nobody() {
 async fn a_stopped_node_that_projects_loses_its_lease() {
     let mut hospital = Hospital::start().await;
     let folder = scratch("frozen");
-    let other = another_process(&hospital, folder.path());
+    let other = Process::beside(&hospital, folder.path(), |_| {});
     let reception = hospital.login("reception").await;
     hospital.settle().await;
     let held_by = "select coalesce(held_by, 0) from hims.projection_checkpoint";

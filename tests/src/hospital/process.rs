@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
-use super::{Client, demo};
+use super::{Client, Hospital, demo};
 
 /// The program `hims`, which `make test` builds beside the tests.
 pub(crate) fn hims() -> Command {
@@ -26,6 +26,11 @@ pub(crate) fn hims() -> Command {
 /// Runs the program on a data directory to its end.
 pub(crate) fn run(data_dir: &Path, arguments: &[&str]) -> Output {
     hims().args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null()).output().expect("the program runs")
+}
+
+/// Makes a server a node: on a database, with a master key.
+fn make_node(command: &mut Command, database: &PgConnectOptions, key: &Path) {
+    command.env("DATABASE_URL", database.to_url_lossy().as_str()).env("HIMS_MASTER_KEY_FILE", key);
 }
 
 /// The real program as a server with an embedded PostgreSQL.
@@ -60,8 +65,15 @@ impl Process {
 
     /// Starts the server as a node of a hospital: on its database, with its master key.
     pub(crate) fn start_on(database: &PgConnectOptions, key: &Path, data_dir: &Path, arguments: &[&str]) -> Self {
-        Self::start_with(data_dir, arguments, |command| {
-            command.env("DATABASE_URL", database.to_url_lossy().as_str()).env("HIMS_MASTER_KEY_FILE", key);
+        Self::start_with(data_dir, arguments, |command| make_node(command, database, key))
+    }
+
+    /// Starts the server as another node of a hospital, with a change of its environment.
+    pub(crate) fn beside(hospital: &Hospital, data_dir: &Path, change: impl FnOnce(&mut Command)) -> Self {
+        let key = hospital.settings.master_key_file.as_deref().expect("a key file");
+        Self::start_with(data_dir, &[], |command| {
+            make_node(command, &hospital.database.options, key);
+            change(command);
         })
     }
 

@@ -335,10 +335,8 @@ async fn a_read_of_a_record_that_was_opened_in_an_emergency_names_the_access() {
 
 /// The program as a server on the database of a hospital, with or without the record of reads.
 fn server(hospital: &Hospital, data_dir: &Path, record_reads: bool) -> Process {
-    let key = hospital.settings.master_key_file.as_deref().expect("a key file");
-    Process::start_with(data_dir, &[], |command| {
-        command.env("DATABASE_URL", hospital.settings.database_url.as_deref().expect("a URL"));
-        command.env("HIMS_MASTER_KEY_FILE", key).env("HIMS_RECORD_READS", record_reads.to_string());
+    Process::beside(hospital, data_dir, |command| {
+        command.env("HIMS_RECORD_READS", record_reads.to_string());
     })
 }
 

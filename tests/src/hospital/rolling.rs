@@ -1,12 +1,12 @@
 //! Nodes that are restarted one after the other while people work, behind a balancer that asks who is ready.
 
-use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hims_api::Settings;
 use serde_json::json;
+use tokio::task::block_in_place;
 
 use super::demo::person;
 use super::releases::{ready, until};
@@ -33,25 +33,16 @@ async fn balance(nodes: Balancer, balancer: Balancer, nobody: Client, over: Arc<
     }
 }
 
-/// Starts the program as a node of a hospital.
-async fn node(settings: &Settings, data_dir: &Path) -> Process {
-    let (settings, data_dir) = (settings.clone(), data_dir.to_owned());
-    let starting = tokio::task::spawn_blocking(move || {
-        Process::start_with(&data_dir, &[], |command| {
-            command.env("DATABASE_URL", settings.database_url.expect("a URL")).env("HIMS_DRAIN_SECONDS", "3");
-            command.env("HIMS_MASTER_KEY_FILE", settings.master_key_file.expect("a key file"));
-        })
-    });
-    starting.await.expect("the node starts")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_are_restarted_under_load_without_a_failed_command() {
     let (hospital, folder) = (Hospital::start().await, scratch("rolling"));
-    let another_node = async || node(&hospital.settings, folder.path()).await;
+    let drains = |command: &mut Command| {
+        command.env("HIMS_DRAIN_SECONDS", "3");
+    };
+    let another_node = || block_in_place(|| Process::beside(&hospital, folder.path(), drains));
     let nurse = hospital.login("nurse").await;
     let patient = hospital.login("reception").await.did("register-patient", person("Rolling", "Stone", 1)).await;
-    let mut running = vec![another_node().await, another_node().await];
+    let mut running = vec![another_node(), another_node()];
     let bases = |running: &[Process]| running.iter().map(|it| it.nobody.base().to_owned()).collect::<Vec<_>>();
     let (nodes, balancer) = (Balancer::default(), Balancer::default());
     let (over, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -86,7 +77,7 @@ async fn nodes_are_restarted_under_load_without_a_failed_command() {
         old.signal("TERM");
         let ended = tokio::task::spawn_blocking(|| old.ended()).await.expect("the node ends");
         assert!(ended.success(), "in good order");
-        running.insert(place, another_node().await);
+        running.insert(place, another_node());
         *nodes.lock().expect("a lock") = bases(&running);
         until(async || balancer.lock().expect("a lock").len() == 2).await;
         let before = done.load(Ordering::SeqCst);
