@@ -94,8 +94,8 @@ impl Database {
         let migrator = self.migrator();
         if roles::may_migrate(&migrator).await? {
             migrations::up(&migrator).await?;
-        } else if is_older(&migrator).await? {
-            return Err(HospitalError::Older);
+        } else {
+            ensure_fits(&migrator).await?;
         }
         migrator.close().await;
         Ok(())
@@ -126,7 +126,9 @@ fn as_program(settings: &Settings, server: PgConnectOptions) -> PgConnectOptions
     server.application_name(PROGRAM).log_slow_statements(LevelFilter::Warn, slow)
 }
 
-/// Whether the database lacks migrations of this program.
-pub(crate) async fn is_older(pool: &PgPool) -> Result<bool, sqlx::Error> {
-    Ok(migrations::status(pool).await?.iter().any(|it| it.applied_at.is_none()))
+/// Makes sure that the database has the migrations of this program and no others.
+pub(crate) async fn ensure_fits(pool: &PgPool) -> Result<(), HospitalError> {
+    migrations::are_known(pool).await?;
+    let is_older = migrations::status(pool).await?.iter().any(|it| it.applied_at.is_none());
+    if is_older { Err(HospitalError::Older) } else { Ok(()) }
 }

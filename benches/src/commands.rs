@@ -8,7 +8,7 @@ use hims_commands::medication_lot::AdjustMedicationLot;
 use hims_commands::{Caller, Executor, Request};
 use hims_domain::Aggregate;
 use hims_domain::medication_lot::{Event, MedicationLot, Receipt};
-use hims_event_store::{Append, EventStore, NewEvent, StreamAppend};
+use hims_event_store::{Append, EventStore, NewEvent, PgEventStore, StreamAppend};
 use rust_decimal::dec;
 use uuid::Uuid;
 
@@ -49,6 +49,13 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
     store.shutdown().await;
     postgres.stop().await;
     Ok(())
+}
+
+/// How many commands are carried out per second, each on one of thousands of streams with a history.
+pub(crate) async fn commands(store: &Arc<PgEventStore>, time: Duration) -> Result<f64, Failure> {
+    let lots = Arc::new(lots(store.as_ref()).await?);
+    let executor = Arc::new(Executor::new(store.clone(), surroundings()));
+    adjust(&executor, &lots, CALLERS, time).await
 }
 
 /// Lots of medication, each with a delivery and corrections of its quantity.

@@ -20,11 +20,14 @@
 //! | `consultation-journey` | consultations of 12 commands over HTTP, 32 doctors, everything on | 0.2 of the floor's twelfth |
 //! | `followers-1000`, `-5000` | `record-vital-signs` beside so many event streams | 0.9 and 0.75 of none |
 //! | `read-beside-500` | a patient beside 500 event streams of the patient, 99th percentile | under 50 ms |
-//! | `daily-lists` | each list of the day at the document's volumes and a tenth, 99th percentile | under 50 ms |
+//! | `daily-lists` | each list of the day with 100,000 and 10,000 patients (`fill.sql`), 99th percentile | under 50 ms |
 //! | `generate` | events per second of `hims generate`, at several scales | 40,000 |
 //! | `generate-rebuild` | the read tables from these events | 57,000 events/s |
 //! | `generate-size` | bytes of the database for each event | |
+//! | `generate-memory` | meanwhile: the memory of the program | under 2 GiB |
 //! | `generate-append` | appends of 256 callers to the log of such a hospital | 0.9 of the smallest scale |
+//! | `generate-commands` | commands of 32 callers there, each on a stream of 10 events | 0.9 of the smallest scale |
+//! | `append-20000000` | appends of 256 callers to a log of 20 million events | 0.95 of one of 1.4 million |
 //! | `generate-search` | each search and list of Appendix B in such a hospital, 99th percentile | under 50 ms |
 //! | `slots` | free slots over a year of bookings, 99th percentile | under 20 ms |
 //! | `import-interactions` | a thesaurus of 33,172 pairs of ingredients, until the read tables have it | under 10 s |

@@ -168,12 +168,12 @@ async fn seed(hospital: &Hospital, events: usize) -> Result<(), Failure> {
 type Writer = (Arc<dyn hims_event_store::EventStore>, Arc<Journeys>, Arc<AtomicU64>);
 
 /// Resets the peak of this process's memory that the kernel keeps.
-fn forget_peak() -> Result<(), Failure> {
+pub(crate) fn forget_peak() -> Result<(), Failure> {
     Ok(std::fs::write("/proc/self/clear_refs", "5")?)
 }
 
 /// Memory of this process in MiB, as the kernel calls it.
-fn resident(name: &str) -> Result<f64, Failure> {
+pub(crate) fn resident(name: &str) -> Result<f64, Failure> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|it| it.strip_prefix(name)).ok_or("the kernel does not say")?;
     let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;

@@ -13,12 +13,26 @@ use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 use crate::append::begin;
+use crate::commands::commands;
 use crate::postgres::Postgres;
+use crate::rebuild::{forget_peak, resident};
 use crate::report::{Better, Figure, Report};
+use crate::workload::Compared;
 use crate::{Effort, Failure};
 
-pub(crate) const NAMES: [&str; 5] =
-    ["generate", "generate-rebuild", "generate-size", "generate-append", "generate-search"];
+pub(crate) const NAMES: [&str; 8] = [
+    "generate",
+    "generate-rebuild",
+    "generate-memory",
+    "generate-size",
+    "generate-append",
+    "generate-commands",
+    "generate-search",
+    "append-20000000",
+];
+
+/// The length of the log to which `append-20000000` appends.
+const LONG: i64 = 20_000_000;
 
 const SEED: u64 = 1;
 const CALLERS: usize = 256;
@@ -36,26 +50,39 @@ impl Progress for Parts {
 }
 
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
-    let mut smallest = None;
+    let (mut smallest, mut of_a_million) = (None, None);
     for &scale in effort.scales {
         let postgres = Postgres::start().await?;
-        let appended = measure(effort, report, &postgres, (scale, smallest)).await?;
-        smallest = smallest.or(Some(appended));
+        let (events, rates) = measure(effort, report, &postgres, (scale, smallest)).await?;
+        smallest = smallest.or(Some(rates));
+        // The hospital of a tenth has 1.4 million events.
+        of_a_million = of_a_million.or((events > 1_000_000).then_some(rates.appended));
+        if let Some(floor) = of_a_million.filter(|_| events > LONG / 2 && report.wants(&["append-20000000"])) {
+            to_a_long_log(effort, report, &postgres, floor).await?;
+        }
         postgres.stop().await;
     }
     Ok(())
 }
 
-/// Generates a hospital and measures it. Answers the rate of appends.
+/// What a log takes per second.
+#[derive(Clone, Copy)]
+struct Rates {
+    appended: f64,
+    commands: f64,
+}
+
+/// Generates a hospital and measures it. Answers how many events were made, and the rates.
 async fn measure(
     effort: Effort,
     report: &Report,
     postgres: &Postgres,
-    (scale, smallest): (f64, Option<f64>),
-) -> Result<f64, Failure> {
+    (scale, smallest): (f64, Option<Rates>),
+) -> Result<(i64, Rates), Failure> {
     let part = format!("scale {scale}");
     let figure = |bench, rate, unit| Figure { bench, part: Some(&part), rate, unit, ..Figure::default() };
     let parts = Parts::default();
+    forget_peak()?;
     let made = generate(&postgres.settings(), scale, SEED, &parts).await?;
     let ended = Instant::now();
     let begun = parts.0.into_inner().unwrap_or_default();
@@ -66,6 +93,7 @@ async fn measure(
     report.write(Figure { target: 40_000.0, ..figure("generate", rate, "events/s") }, Better::More)?;
     let rate = events / (ended - rebuilding).as_secs_f64();
     report.write(Figure { target: 57_000.0, ..figure("generate-rebuild", rate, "events/s") }, Better::More)?;
+    report.write(Figure { target: 2_048.0, ..figure("generate-memory", resident("VmHWM:")?, "MiB") }, Better::Less)?;
     let superuser = postgres.superuser(1);
     let size: i64 = sqlx::query_scalar("select pg_database_size(current_database())").fetch_one(&superuser).await?;
     let each = count(size) / events;
@@ -76,16 +104,28 @@ async fn measure(
     superuser.close().await;
     let store = postgres.store().await?;
     let appended = begin(&store, CALLERS, effort.time * 4).await?;
-    let floor = smallest.unwrap_or(appended);
-    let compared = Figure {
-        floor: Some(floor),
-        ratio: Some(appended / floor),
-        target: 0.9,
-        ..figure("generate-append", appended, "/s")
-    };
-    report.write(compared, Better::More)?;
+    let commands = commands(&store, effort.time * 4).await?;
     store.shutdown().await;
-    Ok(appended)
+    let rates = Rates { appended, commands };
+    let floor = smallest.unwrap_or(rates);
+    for (bench, rate, floor) in
+        [("generate-append", appended, floor.appended), ("generate-commands", commands, floor.commands)]
+    {
+        let compared = Compared { rate, floor };
+        report.write(Figure { part: Some(&part), ..compared.figure(bench, "/s", 0.9) }, Better::More)?;
+    }
+    Ok((made.events, rates))
+}
+
+/// Appends until the log is long, and compares the rate then with that of a log of a million events.
+async fn to_a_long_log(effort: Effort, report: &Report, postgres: &Postgres, floor: f64) -> Result<(), Failure> {
+    let store = postgres.store().await?;
+    while store.current_head().await? < LONG {
+        begin(&store, CALLERS, effort.time * 10).await?;
+    }
+    let compared = Compared { rate: begin(&store, CALLERS, effort.time * 4).await?, floor };
+    store.shutdown().await;
+    Ok(report.write(compared.figure("append-20000000", "/s", 0.95), Better::More)?)
 }
 
 /// A patient who is looked for, and a visit of the patient.
@@ -142,14 +182,22 @@ fn lists(about: &Wanted) -> Result<Vec<List>, String> {
         reception.list("by beginning of a name", format!("patients?q={beginning}")),
         reception.list("by misspelt name", format!("patients?q={first_name} {misspelt}")),
         reception.list("by family name", format!("patients?last_name={last_name}&sort=last_name")),
-        reception.list("by name and birth", format!("patients?last_name={last_name}&date_of_birth={born}")),
+        reception.list(
+            "by name and birth",
+            format!("patients?last_name={last_name}&first_name={first_name}&date_of_birth={born}"),
+        ),
         reception.list("by birth", format!("patients?date_of_birth={born}")),
         reception.list("by phone", format!("patients?phone_primary={phone_primary}")),
         reception.list("by e-mail", format!("patients?email={email}")),
+        reception.list("by phone and e-mail", format!("patients?phone_primary={phone_primary}&email={email}")),
         pharmacist.list("by name", format!("patients?q={first_name} {last_name}")),
         pharmacist.list("by e-mail", format!("patients?email={email}")),
         nurse.list("by name", format!("patients?q={last_name}")),
         reception.list("a provider's day", format!("appointments?provider_id={provider_id}&scheduled_date={day}")),
+        reception.list(
+            "a provider's day by status",
+            format!("appointments?provider_id={provider_id}&scheduled_date={day}&status=completed"),
+        ),
         reception.list("a patient's visits", format!("appointments?patient_id={patient_id}&sort=-starts_at")),
         doctor
             .list("open notes", format!("consultations?provider_id={provider_id}&status=in_progress&sort=-started_at")),

@@ -35,7 +35,8 @@ pub async fn within<T>(
 
 /// Waits for work on a session that takes as long as it takes, such as a comparison of everything that is claimed. The
 /// work is not cut while the session lives: every ten seconds another connection asks whether it does, and the log says
-/// so when the work stands still because somebody else holds a lock. `what` names the work in the log.
+/// so when the work stands still, because somebody else holds a lock or this program sends nothing. `what` names the work
+/// in the log.
 ///
 /// # Errors
 /// The error of the work; an I/O error of the kind `TimedOut` when the session is gone, or when the database has not
@@ -52,8 +53,10 @@ pub async fn while_it_lives<T, E: From<sqlx::Error>>(
 /// What a session is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Doing {
-    /// The session works, or waits for the program.
+    /// The session works, or waited for the program just now.
     Work,
+    /// The session, and all others of the same name, have waited for the program since the look before or longer.
+    Rest,
     /// The session, or another one of the same name, waits for a lock that these sessions hold.
     Wait(Vec<i32>),
     /// There is no such session.
@@ -65,19 +68,24 @@ enum Doing {
 async fn look_at(pool: PgPool, session: i32) -> Result<Doing, sqlx::Error> {
     let mut db = lend(&pool).await?;
     let sql = "
-        select a.pid = $1, case when a.wait_event_type = 'Lock' then pg_blocking_pids(a.pid) else '{}' end
+        select a.pid = $1, case when a.wait_event_type = 'Lock' then pg_blocking_pids(a.pid) else '{}' end,
+               coalesce(a.state like 'idle%' and a.state_change < clock_timestamp() - make_interval(secs => $2), false)
           from pg_stat_get_activity(null) a
          where a.pid = $1
             or a.application_name not in ('', current_setting('application_name'))
                and a.application_name = (select application_name from pg_stat_get_activity($1))";
-    let found = within(ANSWER, sqlx::query_as(sql).bind(session).fetch_all(&mut *db)).await;
-    let found: Vec<(bool, Vec<i32>)> = db.back(found)?;
-    let is_there = found.iter().any(|(is_itself, _)| *is_itself);
-    let blockers: Vec<_> = found.into_iter().flat_map(|(_, blockers)| blockers).collect();
-    Ok(match (is_there, blockers.is_empty()) {
-        (false, _) => Doing::Nothing,
-        (true, true) => Doing::Work,
-        (true, false) => Doing::Wait(blockers),
+    let looking = sqlx::query_as(sql).bind(session).bind(LOOK.as_secs_f64());
+    let found = within(ANSWER, looking.fetch_all(&mut *db)).await;
+    let found: Vec<(bool, Vec<i32>, bool)> = db.back(found)?;
+    if !found.iter().any(|(is_itself, ..)| *is_itself) {
+        return Ok(Doing::Nothing);
+    }
+    let all_rest = found.iter().all(|(_, _, rests)| *rests);
+    let blockers: Vec<_> = found.into_iter().flat_map(|(_, blockers, _)| blockers).collect();
+    Ok(match blockers.is_empty() {
+        false => Doing::Wait(blockers),
+        true if all_rest => Doing::Rest,
+        true => Doing::Work,
     })
 }
 
@@ -99,6 +107,10 @@ where
                 Ok(Doing::Work) => {
                     silences = 0;
                     tracing::info!(what, "this takes long, and goes on");
+                }
+                Ok(Doing::Rest) => {
+                    silences = 0;
+                    tracing::warn!(what, "this stands still: the database has waited for this program for ten seconds");
                 }
                 Ok(Doing::Wait(sessions)) => {
                     silences = 0;
@@ -240,7 +252,11 @@ mod tests {
         let mut asked = 0;
         let answers_sometimes = || {
             asked += 1;
-            ready(if asked % 3 == 0 { Ok(Doing::Wait(vec![7])) } else { Err(too_late()) })
+            ready(match asked % 6 {
+                0 => Ok(Doing::Wait(vec![7])),
+                3 => Ok(Doing::Rest),
+                _ => Err(too_late()),
+            })
         };
         assert_eq!(watched(answers_sometimes, "a test", work(Duration::from_hours(1))).await.expect("done"), 7);
     }

@@ -14,7 +14,7 @@ use super::history::{Folder, History, Set};
 use super::manifest::{EVENTS, FORMAT, FileOf, Kind, Manifest};
 use super::prune::prune;
 use super::{BackupError, NoteOf, Recipients, files, note, refuse_full};
-use crate::database::{Database, is_older};
+use crate::database::{Database, ensure_fits};
 use crate::keys::keys_of;
 use crate::{HospitalError, Purpose, Settings};
 
@@ -51,9 +51,7 @@ pub(crate) async fn back_up(settings: &Settings, wanted: &Wanted<'_>) -> Result<
     let database = Database::open(settings, Purpose::Inspect).await?;
     let pool = database.migrator();
     let made = async {
-        if is_older(&pool).await? {
-            return Err(HospitalError::Older.into());
-        }
+        ensure_fits(&pool).await?;
         // A backup that nobody could read later is none.
         PgEventStore::prove_keys(pool.clone(), &keys).await.map_err(|error| match error {
             StoreError::Vault(VaultError::OtherMasterKey(id)) => HospitalError::OtherKey { source_of_keys, id }.into(),

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{Failure, bar, say};
 use crate::archiver::YEARS;
-use crate::database::{Database, is_older};
-use crate::{HospitalError, Purpose, Settings};
+use crate::database::{Database, ensure_fits};
+use crate::{Purpose, Settings};
 
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "the text of --help")]
@@ -37,9 +37,7 @@ pub(super) async fn archive(settings: &Settings, work: ArchiveWork) -> Result<Ex
 
 #[expect(clippy::option_option, reason = "the flag may be left out, and its value too")]
 async fn go(pool: &PgPool, bring_back: Option<Option<Uuid>>, years: u32) -> Result<(), Failure> {
-    if is_older(pool).await? {
-        return Err(HospitalError::Older.into());
-    }
+    ensure_fits(pool).await?;
     let archive = Archive { pool: pool.clone() };
     let bar = bar(None, "{spinner} {pos} rows moved, {per_sec}");
     let progress = |rows: i64| bar.set_position(rows.unsigned_abs());

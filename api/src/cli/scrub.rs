@@ -12,8 +12,8 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use tokio::time::sleep;
 
 use super::{Failure, say};
-use crate::database::{Database, is_older};
-use crate::{HospitalError, Purpose, Settings, scrubs};
+use crate::database::{Database, ensure_fits};
+use crate::{Purpose, Settings, scrubs};
 
 /// The tables beside the log from which something is deleted when a person is erased, or wrapped anew when a master key
 /// takes the place of another.
@@ -48,9 +48,7 @@ pub(super) async fn scrub(settings: &Settings) -> Result<ExitCode, Failure> {
 }
 
 async fn go(tables: &PgPool, server: &PgPool) -> Result<Scrubbed, Failure> {
-    if is_older(tables).await? {
-        return Err(HospitalError::Older.into());
-    }
+    ensure_fits(tables).await?;
     let mut done = Scrubbed::default();
     let reached = scrubs::reached(&mut *tables.acquire().await?).await?;
     // Both have statements that cannot run in a transaction, and settings that must not go back to the pool.

@@ -1,5 +1,6 @@
 //! `hims status`: how the hospital is doing, at a glance. Nothing is changed.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,13 +9,15 @@ use hims_event_store::bounded::within;
 use hims_event_store::chain::hex;
 use hims_projections::archive::Archiving;
 use hims_projections::indexes::{Unfinished, unfinished};
-use hims_projections::{Standing, migrations, presence};
+use hims_projections::presence::{self, Program};
+use hims_projections::{Rebuild, Standing, migrations};
 use sqlx::{PgConnection, PgPool};
 
 use super::{Failure, say};
 use crate::backup::{NoteOf, failed_verification, last};
-use crate::connections::Work;
+use crate::connections::{Primary, Work};
 use crate::database::Database;
+use crate::readers::position_of_replica;
 use crate::scrubs::unscrubbed;
 use crate::{Purpose, Settings};
 
@@ -39,7 +42,10 @@ pub(super) async fn status(settings: &Settings) -> Result<ExitCode, Failure> {
         told.extend(look(&mut db, standing, settings.backup_hours).await?);
         Ok(told)
     };
-    let told = within(LOOK, told).await;
+    let mut told = within(LOOK, told).await;
+    if let Ok(told) = &mut told {
+        told.extend(replicas(settings, database.primary()).await);
+    }
     pool.close().await;
     database.close().await;
     let told = told.map_err(|error| format!("{error}; give the database and the login of the server"))?;
@@ -57,7 +63,8 @@ async fn look(
     backup_hours: u32,
 ) -> Result<Vec<(String, String)>, sqlx::Error> {
     let now: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *db).await?;
-    let mut told = vec![("programs".to_owned(), format!("{} at work with the database", presence::count(db).await?))];
+    let mut told = vec![programs(db, now).await?];
+    let addresses = addresses(db).await?;
     Work::Write.set_up(db).await?;
     let head = log(db, now, &mut told).await?;
     backups(db, head, backup_hours, &mut told).await?;
@@ -65,11 +72,51 @@ async fn look(
     processes(db, head, now, &mut told).await?;
     timers(db, now, &mut told).await?;
     Work::Project.set_up(db).await?;
-    read_tables(db, standing, head, now, &mut told).await?;
+    read_tables(db, (standing, &addresses), head, now, &mut told).await?;
+    if let Some(position) = Rebuild::underway(db).await? {
+        told.push(("rebuild".to_owned(), behind(position, head)));
+    }
     failures(db, &mut told).await?;
     partitions(db, &mut told).await?;
     archives(db, &mut told).await?;
     Ok(told)
+}
+
+/// Tells of the programs that work with the database: nodes, and commands such as an import.
+async fn programs(db: &mut PgConnection, now: DateTime<Utc>) -> Result<(String, String), sqlx::Error> {
+    let each = |it: &Program| {
+        let place = place(it.address.as_deref());
+        it.since.map_or_else(|| "not known to this login".to_owned(), |at| format!("{place} for {}", ago(at, now)))
+    };
+    let programs = presence::programs(db).await?;
+    let all = programs.iter().map(each).collect::<Vec<_>>().join(", ");
+    let text = format!("{} at work with the database{}{all}", programs.len(), if all.is_empty() { "" } else { ": " });
+    Ok(("programs".to_owned(), text))
+}
+
+/// Where the programs are that have sessions with the database, as far as this login may know.
+async fn addresses(db: &mut PgConnection) -> Result<HashMap<i32, String>, sqlx::Error> {
+    let sql = "select pid, host(client_addr) from pg_stat_activity where backend_start is not null";
+    let sessions: Vec<(i32, Option<String>)> = sqlx::query_as(sql).fetch_all(db).await?;
+    Ok(sessions.into_iter().map(|(session, address)| (session, place(address.as_deref()))).collect())
+}
+
+fn place(address: Option<&str>) -> String {
+    address.map_or_else(|| "on this machine".to_owned(), |it| format!("at {it}"))
+}
+
+/// Tells of the replicas that answer reads.
+async fn replicas(settings: &Settings, primary: &Primary) -> Vec<(String, String)> {
+    let mut told = Vec::new();
+    for (number, replica) in (1..).zip(settings.replicas().unwrap_or_default()) {
+        let text = match within(LOOK, async { Ok(position_of_replica(&replica, primary).await) }).await {
+            Ok(Ok(position)) => format!("position {position} of the read tables"),
+            Ok(Err(error)) => format!("not used: {error}"),
+            Err(error) => format!("it does not answer: {error}"),
+        };
+        told.push((format!("replica {number}"), text));
+    }
+    told
 }
 
 /// Tells of indexes of the log that are being built, or whose build broke off, with the login that builds them.
@@ -140,18 +187,20 @@ async fn erasures(db: &mut PgConnection, told: &mut Vec<(String, String)>) -> Re
 
 async fn read_tables(
     db: &mut PgConnection,
-    standing: Standing,
+    (standing, addresses): (Standing, &HashMap<i32, String>),
     head: i64,
     now: DateTime<Utc>,
     told: &mut Vec<(String, String)>,
 ) -> Result<(), sqlx::Error> {
     let text = match standing {
         Standing::Current | Standing::Newer => {
-            let sql = "select position, held_until, (select count(*) from projection_failures)
+            let sql = "select position, held_until, held_by, (select count(*) from projection_failures)
                          from projection_checkpoint";
-            let (position, held_until, parked): (i64, Option<DateTime<Utc>>, i64) =
+            let (position, held_until, session, parked): (i64, Option<DateTime<Utc>>, Option<i32>, i64) =
                 sqlx::query_as(sql).fetch_one(db).await?;
-            let mut text = format!("{}; {}", behind(position, head), lease(held_until, now));
+            let address = session.and_then(|it| addresses.get(&it));
+            let holder = address.map_or_else(|| "a node".to_owned(), |it| format!("a node {it}"));
+            let mut text = format!("{}; {}", behind(position, head), lease(held_until, now, &holder));
             if parked > 0 {
                 text = format!("{text}; parked streams: {parked}, see `projection_failures` and the log of the server");
             }
@@ -170,10 +219,13 @@ async fn processes(
     now: DateTime<Utc>,
     told: &mut Vec<(String, String)>,
 ) -> Result<(), sqlx::Error> {
-    let sql = "select name, position, held_until from log.processes order by name";
-    let all: Vec<(String, i64, Option<DateTime<Utc>>)> = sqlx::query_as(sql).fetch_all(db).await?;
-    for (name, position, held_until) in all {
-        told.push((format!("process {name}"), format!("{}; {}", behind(position, head), lease(held_until, now))));
+    // A node draws its id when it starts: processes with one id are with one node.
+    let sql = "select name, position, held_until, right(held_by::text, 6) from log.processes order by name";
+    let all: Vec<(String, i64, Option<DateTime<Utc>>, Option<String>)> = sqlx::query_as(sql).fetch_all(db).await?;
+    for (name, position, held_until, holder) in all {
+        let holder = format!("node {}", holder.unwrap_or_default());
+        let text = format!("{}; {}", behind(position, head), lease(held_until, now, &holder));
+        told.push((format!("process {name}"), text));
     }
     Ok(())
 }
@@ -236,9 +288,10 @@ fn behind(position: i64, head: i64) -> String {
     }
 }
 
-/// Whether a node does the work.
-fn lease(held_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> &'static str {
-    if held_until.is_some_and(|it| it > now) { "a node works on it" } else { "no node works on it" }
+/// Which node does the work, if one does.
+fn lease(held_until: Option<DateTime<Utc>>, now: DateTime<Utc>, holder: &str) -> String {
+    let holder = if held_until.is_some_and(|it| it > now) { holder } else { "no node" };
+    format!("{holder} works on it")
 }
 
 fn instant(at: DateTime<Utc>) -> String {
@@ -273,8 +326,9 @@ mod tests {
     #[test]
     fn a_lease_that_has_lapsed_is_nobodys() {
         let now = DateTime::UNIX_EPOCH;
-        assert_eq!(lease(Some(now + TimeDelta::seconds(1)), now), "a node works on it");
-        assert_eq!((lease(Some(now), now), lease(None, now)), ("no node works on it", "no node works on it"));
+        let told = |until| lease(until, now, "node 7");
+        assert_eq!(told(Some(now + TimeDelta::seconds(1))), "node 7 works on it");
+        assert_eq!([told(Some(now)), told(None)], ["no node works on it"; 2]);
     }
 
     #[test]

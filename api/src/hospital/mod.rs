@@ -27,7 +27,7 @@ use self::measure::KnownBackup;
 pub(crate) use self::patience::patiently;
 use crate::cache::{Cache, RedisUrlError, redis_client};
 use crate::connections::{DatabaseError, Primary, Work};
-use crate::database::{Database, is_older};
+use crate::database::{Database, ensure_fits};
 use crate::due::DueRecords;
 use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
@@ -62,8 +62,8 @@ pub enum HospitalError {
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Database(#[from] sqlx::Error),
-    /// A migration failed, or the login may not run migrations.
-    #[error("the migrations of the database failed: {0}")]
+    /// A migration failed, the login may not run migrations, or the database is newer than this program.
+    #[error(transparent)]
     Migrate(#[from] migrations::MigrationError),
     /// The master key cannot be had.
     #[error(transparent)]
@@ -192,13 +192,13 @@ fn readers(
     }))
 }
 
-/// Applies missing migrations, or refuses to inspect a database that lacks some. Warns of a server's login that has too
+/// Applies missing migrations, or refuses to inspect a database with other ones. Warns of a server's login that has too
 /// many rights.
 async fn bring_up_to_date(database: &Database, owner: &PgPool, purpose: Purpose) -> Result<(), HospitalError> {
     if purpose != Purpose::Inspect {
         database.migrate().await?;
-    } else if is_older(owner).await? {
-        return Err(HospitalError::Older);
+    } else {
+        ensure_fits(owner).await?;
     }
     if purpose == Purpose::Serve && roles::may_migrate(owner).await? {
         tracing::warn!(

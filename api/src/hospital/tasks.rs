@@ -23,6 +23,9 @@ pub(super) fn start(executor: &Arc<Executor>, archived: Option<(PgPool, u32)>) -
 pub(super) fn start_feed(store: &Arc<dyn EventStore>, executor: &Arc<Executor>, login: &Arc<Login>) -> Feed {
     let (executor, login, log) = (Arc::clone(executor), Arc::clone(login), Arc::clone(store));
     Feed::start(Arc::clone(store), move |news| {
+        if let News::Events(events, _) = news {
+            executor.note_new_events(events);
+        }
         note_erasures(&executor, log.as_ref(), &news);
         note_access(&login, &news);
     })

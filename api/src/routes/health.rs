@@ -71,6 +71,7 @@ pub(super) async fn ready(hospital: web::Data<Hospital>) -> HttpResponse {
     };
     let (database, reason) =
         if missing.is_empty() { (database, reason) } else { ("up", Some("migrations-not-applied")) };
+    let reason = reason.or_else(|| hospital.executor.is_outdated().then_some("newer-release"));
     let is_leaving = *hospital.stage.borrow() != Stage::Serving;
     let reason = if is_leaving { Some("stopping") } else { reason };
     let reason = reason.or_else(|| hospital.store.clock().check().err().map(|_| "node-clock-wrong"));

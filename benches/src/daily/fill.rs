@@ -115,7 +115,7 @@ impl Subject {
 
     /// A result of the order.
     pub(super) fn lab_result(self) -> Uuid {
-        key(Kind::LabResult, self.nth % self.patients * 2)
+        key(Kind::LabResult, self.nth % self.patients * 5)
     }
 
     pub(super) fn room(self) -> Uuid {

@@ -1,6 +1,7 @@
--- Fills the read tables of an empty hospital as years of work would, in the proportions of the document's volumes:
--- `{patients}` patients, five appointments, three prescriptions and one laboratory order of each, with its results,
--- twenty rows of the audit log.
+-- Fills the read tables of an empty hospital as years of work would, for `{patients}` patients. With 100,000 these are the
+-- document's volumes of patients, appointments, prescriptions, vital signs, laboratory orders with their results,
+-- notifications and the audit log, and three fifths of its consultations and invoices. (A hospital with all of its
+-- volumes is what `hims generate` makes.)
 -- Rows are written straight into the tables, by a superuser: no events, and no trigger that would check what is known.
 set local session_replication_role = replica;
 set local search_path = hims, public;
@@ -195,9 +196,9 @@ select pg_temp.key(56, n), c.id, c.patient_id, 1, 'mistyped', '{}', c.provider_i
 
 insert into vital_signs (id, consultation_id, patient_id, recorded_by, recorded_at, heart_rate, temperature_unit,
                          status, version, created_at, updated_at)
-select pg_temp.key(9, n), c.id, c.patient_id, c.provider_id, c.started_at + n % 2 * interval '5 minutes', 60 + n % 50,
+select pg_temp.key(9, n), c.id, c.patient_id, c.provider_id, c.started_at + n % 7 * interval '5 minutes', 60 + n % 50,
        'C', 'final', 1, c.started_at, c.started_at
-  from generate_series(0::bigint, 6 * {patients} - 1) n join consultations c on c.id = pg_temp.key(8, n / 2);
+  from generate_series(0::bigint, 20 * {patients} - 1) n join consultations c on c.id = pg_temp.key(8, n * 3 / 20);
 
 insert into prescriptions (id, consultation_id, patient_id, provider_id, prescription_number, status, priority, version,
                            created_at, updated_at)
@@ -240,22 +241,22 @@ insert into lab_orders (id, patient_id, provider_id, order_number, status, prior
                         version, created_at, updated_at)
 select pg_temp.key(97, n), pg_temp.key(5, n * 7919 % {patients}), pg_temp.key(3, n % 200),
        'LO-' || lpad(n::text, 10, '0'),
-       case when n < {patients} - 900 then case n % 20 when 0 then 'cancelled' else 'completed' end
+       case when n < 2 * {patients} - 900 then case n % 20 when 0 then 'cancelled' else 'completed' end
             else (array['ordered', 'collected', 'in_progress'])[n % 3 + 1] end,
-       'normal', false, false, 1, now() - ({patients} - n) * interval '2 minutes', now()
-  from generate_series(0::bigint, {patients} - 1) n;
+       'normal', false, false, 1, now() - (2 * {patients} - n) * interval '2 minutes', now()
+  from generate_series(0::bigint, 2 * {patients} - 1) n;
 
 insert into lab_order_items (id, lab_order_id, patient_id, line_number, lab_test_id, diagnosis_ids, status, version,
                              created_at, updated_at)
-select pg_temp.key(98, n), pg_temp.key(97, n / 2), o.patient_id, n % 2 + 1, pg_temp.key(96, n % 200), '[]',
+select pg_temp.key(98, n), pg_temp.key(97, n / 5), o.patient_id, n % 5 + 1, pg_temp.key(96, n % 200), '[]',
        case o.status when 'completed' then 'resulted' else o.status end, 1, o.created_at, o.created_at
-  from generate_series(0::bigint, 2 * {patients} - 1) n join lab_orders o on o.id = pg_temp.key(97, n / 2);
+  from generate_series(0::bigint, 10 * {patients} - 1) n join lab_orders o on o.id = pg_temp.key(97, n / 5);
 
 insert into specimens (id, lab_order_id, patient_id, specimen_number, item_ids, specimen_type, status, collected_at,
                        version, created_at, updated_at)
 select pg_temp.key(99, n), o.id, o.patient_id, 'SP-' || lpad(n::text, 10, '0'), '[]', 'SER',
        case o.status when 'collected' then 'collected' else 'received' end, o.created_at, 1, o.created_at, o.created_at
-  from generate_series(0::bigint, {patients} - 1) n join lab_orders o on o.id = pg_temp.key(97, n)
+  from generate_series(0::bigint, 2 * {patients} - 1) n join lab_orders o on o.id = pg_temp.key(97, n)
  where o.status <> 'ordered';
 
 insert into lab_results (id, lab_order_id, lab_order_item_id, patient_id, test_code, test_name, status, result_status,
@@ -382,17 +383,17 @@ select pg_temp.key(24, n), pg_temp.key(23, n), pg_temp.key(5, n * 7919 % {patien
        current_date - (n % 700)::integer, '1', 180, 20, '[]', false, now(), 3, now()
   from generate_series(0::bigint, 2 * {patients} - 1) n where n % 10 <> 0;
 
--- Two notifications to each patient, and one to a user.
+-- Ten notifications about each patient, five to the patient and five to a user.
 insert into notifications (id, type, priority, title, message, subject_patient_id, version, created_at, updated_at)
 select pg_temp.key(30, n), 'appointment_reminder', 'normal', 'Reminder of your visit', 'You are expected on Monday.',
-       pg_temp.key(5, n / 2), 1, now() - n * interval '1 minute', now()
-  from generate_series(0::bigint, 2 * {patients} - 1) n;
+       pg_temp.key(5, n / 10), 1, now() - n * interval '1 minute', now()
+  from generate_series(0::bigint, 10 * {patients} - 1) n;
 insert into notification_recipients (id, notification_id, recipient_id, patient_id, channel, address, status, attempts,
                                      delivered_at, version, created_at, updated_at)
 select pg_temp.key(31, n), pg_temp.key(30, n), case n % 2 when 0 then pg_temp.key(3, n / 2 % 200) end,
-       case n % 2 when 1 then pg_temp.key(5, n / 2) end, case n % 2 when 0 then 'in_app' else 'sms' end,
+       case n % 2 when 1 then pg_temp.key(5, n / 10) end, case n % 2 when 0 then 'in_app' else 'sms' end,
        case n % 2 when 1 then '+12125550177' end, 'delivered', n % 2, now(), 1, now() - n * interval '1 minute', now()
-  from generate_series(0::bigint, 2 * {patients} - 1) n;
+  from generate_series(0::bigint, 10 * {patients} - 1) n;
 
 -- Each user had fifty reports made.
 insert into reports (id, code, name, description, category, contains_phi, definition_version, parameters_schema, columns,
@@ -421,8 +422,8 @@ select pg_temp.key(14, n), n, pg_temp.key(3, n * 31 % 200), (array['appointment.
        (array['appointment', 'patient', 'vital_signs', 'prescription'])[n % 4 + 1],
        pg_temp.key(7, n * 104729 % (5 * {patients})), pg_temp.key(5, n * 7919 % {patients}),
        '{"status": "final", "heart_rate": 72}',
-       now() - (20 * {patients} - n) * (interval '360 days' / (20 * {patients})), true, 1
-  from generate_series(1::bigint, 20 * {patients}) n;
+       now() - (100 * {patients} - n) * (interval '360 days' / (100 * {patients})), true, 1
+  from generate_series(1::bigint, 100 * {patients}) n;
 
 do $$
 declare

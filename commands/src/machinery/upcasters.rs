@@ -1,3 +1,7 @@
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use hims_domain::DomainEvent;
 use hims_event_store::Upcasters;
 
 /// The upcasters, which lift stored events of older schema versions to the current form when events are read. Each
@@ -6,12 +10,20 @@ pub fn upcasters() -> Upcasters {
     Upcasters::default()
 }
 
+/// Whether this release can read events of a type and a schema version. Events that it cannot read are of a newer one.
+pub(crate) fn is_known(event_type: &str, schema_version: i32) -> bool {
+    static VERSIONS: LazyLock<HashMap<&str, i32>> = LazyLock::new(|| {
+        let upcasters = upcasters();
+        DomainEvent::types().iter().map(|it| (*it, upcasters.current_version(it))).collect()
+    });
+    VERSIONS.get(event_type).is_some_and(|newest| schema_version <= *newest)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::path::Path;
 
-    use hims_domain::DomainEvent;
     use hims_testing::{Golden, all, in_folder};
     use serde_json::{Value, json};
 
@@ -44,6 +56,13 @@ mod tests {
     #[test]
     fn every_version_of_an_event_has_a_file_and_is_read_today() {
         assert_eq!(faults(all(), &upcasters()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn events_of_a_newer_release_are_not_known() {
+        assert!(is_known("room.suspended", 1));
+        assert!(!is_known("room.suspended", 2));
+        assert!(!is_known("room.painted", 1));
     }
 
     /// Rooms once said "why" they are suspended.

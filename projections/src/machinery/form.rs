@@ -51,7 +51,8 @@ pub enum Standing {
     Current,
     /// The tables are missing, or of a form that is neither this program's nor newer. A rebuild must replace them.
     Due,
-    /// The tables are of a newer release's form. This program reads the tables; only the newer release projects.
+    /// A newer release made the tables, or changed what an append writes. This program reads the tables; only the newer
+    /// release projects and records.
     Newer,
     /// The tables are of another form because a read migration of this program was reverted or is not applied yet.
     TakenBack,
@@ -72,6 +73,9 @@ pub(crate) struct Living {
 /// Examines the living read tables with the rights of their owner, who can see which migrations are applied.
 pub(crate) async fn look(db: &mut PgConnection) -> Result<Living, sqlx::Error> {
     let living = look_at_checkpoint(db).await?;
+    if migrations::are_newer(db).await? {
+        return Ok(Living { standing: Standing::Newer, ..living });
+    }
     if living.standing == Standing::Due && !migrations::are_applied(db).await? {
         return Ok(Living { standing: Standing::TakenBack, ..living });
     }

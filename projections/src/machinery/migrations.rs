@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hims_event_store::bounded::{ANSWER, LONG_ANSWER, session_of, while_it_lives, within};
+use hims_event_store::bounded::{ANSWER, LONG_ANSWER, session_of, too_late, while_it_lives, within};
 use sqlx::migrate::{MigrateError, Migration as File, Migrator};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use thiserror::Error;
@@ -77,6 +77,14 @@ pub(crate) fn last_read() -> i64 {
     ups().filter(|file| makes_read_tables(file)).map(|file| file.version).max().unwrap_or(0)
 }
 
+/// A migration that was applied to the database, by this release or another.
+#[derive(Debug, Clone, sqlx::FromRow)]
+struct Applied {
+    version: i64,
+    description: String,
+    installed_on: DateTime<Utc>,
+}
+
 /// A migration and whether it was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
@@ -97,6 +105,9 @@ pub enum MigrationError {
          the roles do not exist yet, make them first (docs/operators.md, \"Your own database\")"
     )]
     NotTheOwner,
+    /// A newer release applied migrations that this program does not know.
+    #[error("the database is newer than this program, which does not know its migrations {}: use the newer program", .0.join(", "))]
+    Newer(Vec<String>),
     /// The migrations to take back include one that keeps the log, and events exist.
     #[error(
         "the log holds {0} events, and taking back these migrations would delete them for good: take back fewer, or \
@@ -113,10 +124,10 @@ pub enum MigrationError {
     #[error("migrations of this database are being taken back: start again when `hims migrate down` is done")]
     TakingBack,
     /// A migration failed.
-    #[error(transparent)]
+    #[error("a migration of the database failed: {0}")]
     Migrate(#[from] MigrateError),
     /// The database does not answer.
-    #[error(transparent)]
+    #[error("the database could not be migrated: {0}")]
     Database(#[from] sqlx::Error),
 }
 
@@ -135,12 +146,13 @@ pub enum Loss {
 ///
 /// # Errors
 /// When the database does not answer, the login may not run migrations, a migration fails (and leaves nothing behind),
-/// the file of an applied migration was altered, or a newer program applied a migration that this program does not
+/// the file of an applied migration was altered, or a newer release applied a migration that this program does not
 /// know.
 pub async fn up(pool: &PgPool) -> Result<(), MigrationError> {
     let mut telling = JoinSet::new();
     telling.spawn(indexes::tell_progress(pool.clone()));
     in_session(pool, async |session| {
+        refuse_newer(session).await?;
         indexes::drop_broken(session).await?;
         let files: Vec<_> = ups().collect();
         for of_a_kind in files.chunk_by(|one, next| makes_read_tables(one) == makes_read_tables(next)) {
@@ -177,9 +189,29 @@ async fn has_history(session: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// Whether every migration of the read tables is noted as applied.
 pub(crate) async fn are_applied(session: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let applied = applied(session).await?;
-    Ok(ups()
-        .filter(|file| makes_read_tables(file))
-        .all(|file| applied.iter().any(|(version, _)| *version == file.version)))
+    Ok(ups().filter(|file| makes_read_tables(file)).all(|file| applied.iter().any(|it| it.version == file.version)))
+}
+
+/// Whether a newer release changed what an append writes: it applied a migration that this program does not know, other
+/// than one of the read tables, which stay as they are until that release replaces them.
+pub(crate) async fn are_newer(session: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    Ok(unknown(&applied(session).await?).any(|it| !it.description.starts_with(READ)))
+}
+
+/// The applied migrations that this program does not know.
+fn unknown(applied: &[Applied]) -> impl Iterator<Item = &Applied> {
+    applied.iter().filter(|it| ups().all(|file| file.version != it.version))
+}
+
+async fn refuse_newer(session: &mut PgConnection) -> Result<(), MigrationError> {
+    let applied = applied(session).await?;
+    let newer: Vec<_> = unknown(&applied).map(|it| numbered(it.version, &it.description)).collect();
+    if newer.is_empty() { Ok(()) } else { Err(MigrationError::Newer(newer)) }
+}
+
+/// A migration as people are told of it.
+fn numbered(version: i64, description: &str) -> String {
+    format!("{version:04} {description}")
 }
 
 /// How the living read tables compare with this program's form and with the log.
@@ -199,7 +231,8 @@ pub async fn standing(pool: &PgPool) -> Result<Standing, sqlx::Error> {
 /// As [`up`]; also when events exist that would be deleted, unless `loss` allows this. Nothing is reverted then.
 pub async fn down(pool: &PgPool, steps: Option<usize>, loss: Loss) -> Result<(), MigrationError> {
     in_session(pool, async |session| {
-        let mut applied: Vec<i64> = applied(session).await?.into_iter().map(|it| it.0).collect();
+        refuse_newer(session).await?;
+        let mut applied: Vec<_> = applied(session).await?.into_iter().map(|it| it.version).collect();
         let kept = applied.len().saturating_sub(steps.unwrap_or(usize::MAX));
         let taken_back = applied.split_off(kept);
         if ups().any(|it| keeps_the_log(it) && taken_back.contains(&it.version)) {
@@ -226,13 +259,22 @@ async fn refuse_to_lose_events(session: &mut PgConnection) -> Result<(), Migrati
     if events > 0 { Err(MigrationError::HoldsEvents(events)) } else { Ok(()) }
 }
 
+/// Makes sure that no newer release has migrated the database.
+///
+/// # Errors
+/// [`MigrationError::Newer`] if one has; also when the database does not answer.
+pub async fn are_known(pool: &PgPool) -> Result<(), MigrationError> {
+    let mut db = pool.acquire().await?;
+    tokio::time::timeout(LONG_ANSWER, refuse_newer(&mut db)).await.unwrap_or_else(|_| Err(too_late().into()))
+}
+
 /// The migrations that are not applied, each by its number and its description.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn pending(pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
     let pending = status(pool).await?.into_iter().filter(|it| it.applied_at.is_none());
-    Ok(pending.map(|it| format!("{:04} {}", it.version, it.description)).collect())
+    Ok(pending.map(|it| numbered(it.version, &it.description)).collect())
 }
 
 /// Every migration, in order, and when it was applied.
@@ -245,18 +287,18 @@ pub async fn status(pool: &PgPool) -> Result<Vec<Migration>, sqlx::Error> {
     let status = ups().map(|file| Migration {
         version: file.version,
         description: file.description.to_string(),
-        applied_at: applied.iter().find(|(version, _)| *version == file.version).map(|(_, at)| *at),
+        applied_at: applied.iter().find(|it| it.version == file.version).map(|it| it.installed_on),
     });
     Ok(status.collect())
 }
 
-async fn applied(session: &mut PgConnection) -> Result<Vec<(i64, DateTime<Utc>)>, sqlx::Error> {
+async fn applied(session: &mut PgConnection) -> Result<Vec<Applied>, sqlx::Error> {
     let exists: bool =
         sqlx::query_scalar("select to_regclass($1) is not null").bind(TABLE).fetch_one(&mut *session).await?;
     if !exists {
         return Ok(Vec::new());
     }
-    let sql = "select version, installed_on from public._sqlx_migrations where success order by version";
+    let sql = "select version, description, installed_on from public._sqlx_migrations where success order by version";
     sqlx::query_as(sql).fetch_all(session).await
 }
 

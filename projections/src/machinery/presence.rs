@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use hims_event_store::bounded::{ANSWER, within};
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 use tokio::task::JoinHandle;
@@ -92,6 +93,28 @@ pub async fn without_key(db: &mut PgConnection, master_key: Uuid) -> Result<i64,
                   and database = (select oid from pg_database where datname = current_database())";
     let key = i64::from(number_of(master_key));
     within(ANSWER, sqlx::query_scalar(sql).bind(LOCK).bind(i64::from(HAS_KEY)).bind(key).fetch_one(db)).await
+}
+
+/// A program that works with the database.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Program {
+    /// The address of its machine; `None` for a program on the machine of the database, or if this login may not know.
+    pub address: Option<String>,
+    /// Since when it works with the database, if this login may know.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// The programs that work with the database, the first that came first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn programs(db: &mut PgConnection) -> Result<Vec<Program>, sqlx::Error> {
+    let sql = "select host(a.client_addr) as address, a.backend_start as since
+                 from pg_locks l left join pg_stat_activity a using (pid)
+                where l.locktype = 'advisory' and l.classid = 0 and l.objid = $1 and l.objsubid = 1 and l.granted
+                  and l.database = (select oid from pg_database where datname = current_database())
+                order by a.backend_start, l.pid";
+    within(ANSWER, sqlx::query_as(sql).bind(LOCK).fetch_all(db)).await
 }
 
 /// How many programs work with the database.

@@ -82,7 +82,7 @@ impl Known {
             ),
             Standing::Newer => tracing::warn!(
                 position,
-                "the read tables are of a newer program's form; this program reads them but does not update them"
+                "a newer release works with the database; this program reads it, but neither records nor projects"
             ),
             Standing::TakenBack => tracing::warn!(
                 position,

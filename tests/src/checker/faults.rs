@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sqlx::{ConnectOptions as _, Executor as _};
+use sqlx::Executor as _;
 
 use super::house::House;
 use super::load::Load;
 use crate::hospital::{Paused, draw};
+use crate::support::{STRANDINGS, Stranding};
 
-/// A fault. Each ends when people have worked on for a while, except where nobody can. A change of the primary is one
-/// more, once the hospital of the checker has a standby.
+/// A fault. Each ends when people have worked on for a while, except where nobody can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// `kill -9` of the node at this place, which is started again.
@@ -25,11 +25,20 @@ pub(super) enum Fault {
     PauseDatabase,
     /// `kill -9` of the database, which is started again.
     KillDatabase,
+    /// `kill -9` of the standby, which each commit waits for and which answers reads, and which is started again.
+    KillStandby,
+    /// The standby stands still and goes on.
+    PauseStandby,
+    /// The standby receives nothing more, something happens to the commits that wait for it, and it takes the place of the
+    /// primary, which is cut off, comes back, and becomes the standby in the end.
+    Promote(Stranding),
+    /// `kill -9` of the Redis, which is started again, empty.
+    KillRedis,
     /// The clock of the third node is off by so many seconds, and put right again.
     WrongClock(i64),
 }
 
-const ALL: [Fault; 12] = [
+const ALL: [Fault; 15] = [
     Fault::KillNode(0),
     Fault::KillNode(1),
     Fault::StopNode(0),
@@ -39,6 +48,9 @@ const ALL: [Fault; 12] = [
     Fault::CutSessions,
     Fault::PauseDatabase,
     Fault::KillDatabase,
+    Fault::KillStandby,
+    Fault::PauseStandby,
+    Fault::KillRedis,
     Fault::WrongClock(20),
     Fault::WrongClock(35 * 86_400),
     Fault::WrongClock(-35 * 86_400),
@@ -48,9 +60,12 @@ const ALL: [Fault; 12] = [
 const BETWEEN: u64 = 30;
 const WITHIN: u64 = 40;
 
-/// All faults, in an order that follows from the draws.
+/// All faults, in an order that follows from the draws. The standby is promoted twice, in two of four ways.
 pub(super) fn shuffled(state: &mut u64) -> Vec<Fault> {
     let mut faults = ALL.to_vec();
+    let first = below(state, STRANDINGS.len());
+    let other = (first + 1 + below(state, STRANDINGS.len() - 1)) % STRANDINGS.len();
+    faults.extend([first, other].map(|it| Fault::Promote(STRANDINGS[it])));
     for nth in (1..faults.len()).rev() {
         faults.swap(nth, below(state, nth + 1));
     }
@@ -81,19 +96,30 @@ impl Fault {
                 node.signal("CONT");
             }
             Self::CutSessions => {
-                let options = house.database.as_ref().expect("a database").superuser_options();
-                let mut superuser = options.connect().await.expect("a superuser's connection");
+                let mut superuser = house.databases.primary().superuser().await;
                 let cut = "select pg_terminate_backend(pid) from pg_stat_activity
                             where pid <> pg_backend_pid() and datname = 'hims'";
                 superuser.execute(cut).await.expect("the sessions end");
             }
-            Self::PauseDatabase => {
-                let paused = Paused::new(house.database.as_ref().expect("a database").pid());
-                // Nobody can work, so there is nothing else to wait for.
-                tokio::time::sleep(Duration::from_millis(500 + draw(state) % 2_500)).await;
-                drop(paused);
+            Self::PauseDatabase => pause(house.databases.primary().server().pid(), state).await,
+            Self::KillDatabase => house.databases.primary_mut().kill().await,
+            Self::KillStandby => {
+                house.databases.standby_mut().kill().await;
+                tokio::time::sleep(Duration::from_millis(draw(state) % 2_500)).await;
             }
-            Self::KillDatabase => house.kill_database().await,
+            Self::PauseStandby => pause(house.databases.standby().server().pid(), state).await,
+            Self::Promote(fate) => {
+                house.databases.strand(fate).await;
+                house.databases.promote().await;
+                load.go_on(WITHIN).await;
+                house.databases.bring_back().await;
+                load.go_on(WITHIN).await;
+                house.databases.make_standby().await;
+            }
+            Self::KillRedis => {
+                house.kill_redis();
+                load.go_on(WITHIN).await;
+            }
             Self::WrongClock(seconds) => {
                 *house.ahead.lock().expect("a lock") = TimeDelta::seconds(seconds);
                 load.go_on(WITHIN).await;
@@ -102,4 +128,11 @@ impl Fault {
         house.heal().await;
         load.struck(self, began);
     }
+}
+
+/// Lets a server stand still for a moment. Nobody can record anything meanwhile, so there is nothing else to wait for.
+async fn pause(server: u32, state: &mut u64) {
+    let paused = Paused::new(server);
+    tokio::time::sleep(Duration::from_millis(500 + draw(state) % 2_500)).await;
+    drop(paused);
 }

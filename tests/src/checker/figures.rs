@@ -76,6 +76,7 @@ pub(super) fn assert_mixed(history: &History) {
         "transfer-inventory",
         "dispense-prescription",
         "schedule-appointment",
+        "change-department",
         "read of a stream",
         "read of the log",
         "read of a state",

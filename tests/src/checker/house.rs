@@ -1,4 +1,5 @@
-//! The hospital that is to stand the load: one PostgreSQL that keeps what it acknowledges, and three nodes on it.
+//! The hospital that is to stand the load: a primary that keeps what it acknowledges, its standby, which answers reads,
+//! a Redis, and three nodes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,14 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use hims_api::Settings;
-use hims_api::embedded::EmbeddedPostgres;
 use hims_projections::migrations;
-use sqlx::ConnectOptions as _;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
 
-use crate::hospital::{Node, Process, hims, key_file, postgres, signal, surroundings_ahead_by};
-use crate::support::scratch_on_disk;
+use crate::hospital::{Node, Process, hims, key_file, surroundings_ahead_by};
+use crate::support::{Pair, Redis, scratch};
 
 /// How many nodes are processes of their own, which can be killed.
 pub(super) const PROCESSES: usize = 2;
@@ -22,46 +21,48 @@ pub(super) const PROCESSES: usize = 2;
 pub(super) type Addresses = Arc<Mutex<Vec<String>>>;
 
 pub(super) struct House {
-    pub(super) database: Option<EmbeddedPostgres>,
+    pub(super) databases: Pair,
+    pub(super) redis: Redis,
+    has_redis: bool,
     pub(super) nodes: [Option<Process>; PROCESSES],
     /// By how much the clock of the third node is wrong.
     pub(super) ahead: Arc<Mutex<TimeDelta>>,
     pub(super) addresses: Addresses,
-    options: PgConnectOptions,
-    key: PathBuf,
+    settings: Settings,
     third: Node,
     folder: TempDir,
 }
 
 impl House {
-    /// Makes the demo hospital, on a disk.
+    /// Makes the demo hospital, with its database on a disk.
     pub(super) async fn build() -> Self {
-        let folder = scratch_on_disk("checker");
-        std::fs::create_dir(folder.path().join("postgres")).expect("a folder");
-        let database = postgres(&folder.path().join("postgres")).await;
-        let (options, key) = (database.connect_options(), key_file(&folder));
-        migrations::up(&PgPoolOptions::new().connect_lazy_with(database.migration_options())).await.expect("migrated");
+        let folder = scratch("checker");
+        let (databases, redis) = (Pair::start(true).await, Redis::start().await);
+        let migrations = databases.primary().server().migration_options();
+        migrations::up(&PgPoolOptions::new().connect_lazy_with(migrations)).await.expect("migrated");
         let nodes = [0; PROCESSES].map(|_| None);
         let ahead = Arc::new(Mutex::new(TimeDelta::zero()));
         let settings = Settings {
             bind: ([127, 0, 0, 1], 0).into(),
-            database_url: Some(options.to_url_lossy().into()),
-            master_key_file: Some(key.clone()),
+            database_url: Some(databases.url("hims")),
+            read_urls: databases.read_urls("hims"),
+            redis_url: Some(redis.url()),
+            master_key_file: Some(key_file(&folder)),
             workers: Some(2),
             ..Settings::default()
         };
-        let first = Self::process(&options, &key, &["--demo"]).await;
-        let third = Node::start(settings, surroundings_ahead_by(ahead.clone()), false).await;
+        let first = Self::process(&settings, folder.path(), &["--demo"]).await;
+        let third = Node::start(settings.clone(), surroundings_ahead_by(ahead.clone()), false).await;
         let addresses = Arc::new(Mutex::new(vec![third.base.clone(); PROCESSES + 1]));
-        let mut house = Self { database: Some(database), nodes, ahead, addresses, options, key, third, folder };
+        let mut house = Self { databases, redis, has_redis: true, nodes, ahead, addresses, settings, third, folder };
         house.put(0, first);
         house.heal().await;
         house
     }
 
-    async fn process(options: &PgConnectOptions, key: &Path, arguments: &'static [&str]) -> Process {
-        let (options, key) = (options.clone(), key.to_owned());
-        let start = move || Process::start_on(&options, &key, &key.with_file_name("node"), arguments);
+    async fn process(settings: &Settings, folder: &Path, arguments: &'static [&str]) -> Process {
+        let (settings, data_dir) = (settings.clone(), folder.join("node"));
+        let start = move || Process::start_with(&data_dir, arguments, |command| make_node(command, &settings));
         tokio::task::spawn_blocking(start).await.expect("the node starts")
     }
 
@@ -72,12 +73,13 @@ impl House {
 
     /// Starts whatever does not run, and puts the clock right.
     pub(super) async fn heal(&mut self) {
-        if self.database.is_none() {
-            self.database = Some(postgres(&self.folder.path().join("postgres")).await);
+        self.databases.revive().await;
+        if !std::mem::replace(&mut self.has_redis, true) {
+            self.redis.start_again().await;
         }
         for place in 0..PROCESSES {
             if self.nodes[place].is_none() {
-                let node = Self::process(&self.options, &self.key, &[]).await;
+                let node = Self::process(&self.settings, self.folder.path(), &[]).await;
                 self.put(place, node);
             }
         }
@@ -91,28 +93,41 @@ impl House {
         tokio::task::spawn_blocking(move || node.ended()).await.expect("the node ends");
     }
 
-    /// Ends the database with `kill -9`.
-    pub(super) async fn kill_database(&mut self) {
-        let database = self.database.take().expect("a database");
-        let ended = database.ended();
-        signal(database.pid(), "KILL");
-        ended.await;
+    /// Ends the Redis with `kill -9`.
+    pub(super) fn kill_redis(&mut self) {
+        self.redis.kill();
+        self.has_redis = false;
     }
 
-    /// Copies the files of the database, which does not run.
+    /// Copies the files of the primary, which does not run.
     pub(super) fn copy_database(&self) -> PathBuf {
         let copy = self.folder.path().join("copy");
         let mut command = Command::new("cp");
-        command.arg("--archive").arg(self.folder.path().join("postgres")).arg(&copy);
+        command.arg("--archive").arg(self.databases.primary().data()).arg(&copy);
         assert!(command.status().expect("cp runs").success(), "the files are copied");
         copy
     }
 
-    /// Replaces the files of the database, which does not run, with those of a copy.
-    pub(super) fn put_back(&self, copy: &Path) {
-        let place = self.folder.path().join("postgres");
+    /// Replaces the files of the primary, which does not run, with those of a copy. The standby, which has more, is made
+    /// anew.
+    pub(super) async fn put_back(&mut self, copy: &Path) {
+        let place = self.databases.primary().data();
         std::fs::remove_dir_all(&place).expect("the files are removed");
-        std::fs::rename(copy, place).expect("the copy is in place");
+        let mut command = Command::new("mv");
+        assert!(command.arg(copy).arg(place).status().expect("mv runs").success(), "the copy is in place");
+        self.databases.revive().await;
+        self.databases.make_standby().await;
+    }
+
+    /// How many reads the replica has answered to the third node.
+    pub(super) async fn read_at_replica(&self) -> u64 {
+        let nobody = &self.nodes[0].as_ref().expect("a node").nobody.at(&self.third.base);
+        let told = nobody.send(nobody.request(reqwest::Method::GET, "/metrics")).await.text;
+        let ports: Vec<_> = self.databases.ports().map(|it| it.to_string()).collect();
+        let of_these = told.lines().filter(|line| {
+            line.starts_with("hims_replica_reads_total") && ports.iter().any(|port| line.contains(port.as_str()))
+        });
+        of_these.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
     /// How much memory each process has, in kB.
@@ -127,7 +142,7 @@ impl House {
     pub(super) async fn verify(&self) -> Option<String> {
         let mut verify = hims();
         verify.args(["verify", "--deep", "--data-dir"]).arg(self.folder.path().join("node"));
-        verify.env("DATABASE_URL", self.options.to_url_lossy().as_str()).env("HIMS_MASTER_KEY_FILE", &self.key);
+        make_node(&mut verify, &self.settings);
         let told = tokio::task::spawn_blocking(move || verify.output()).await.expect("a thread");
         let told = told.expect("the program runs");
         let text = [told.stdout, told.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
@@ -136,11 +151,17 @@ impl House {
 
     /// Ends everything, in good order.
     pub(super) async fn leave(self) {
-        let Self { database, nodes, mut third, .. } = self;
+        let Self { databases, nodes, mut third, .. } = self;
         drop(nodes);
         tokio::task::spawn_blocking(move || third.end()).await.expect("the node ends in good order");
-        if let Some(database) = database {
-            database.stop().await;
-        }
+        databases.stop().await;
     }
+}
+
+/// Gives a program the settings of a node.
+fn make_node(command: &mut Command, settings: &Settings) {
+    command.env("HIMS_READ_URLS", settings.read_urls.join(","));
+    command.env("DATABASE_URL", settings.database_url.as_deref().expect("a URL"));
+    command.env("HIMS_REDIS_URL", settings.redis_url.as_deref().expect("a URL"));
+    command.env("HIMS_MASTER_KEY_FILE", settings.master_key_file.as_deref().expect("a file"));
 }

@@ -1,5 +1,6 @@
-//! A load of mixed operations on a hospital whose nodes and database are killed, stopped and paused, and a check of
-//! everything that was answered: no command is lost or doubled, and there is one order of all operations.
+//! A load of mixed operations on a hospital whose nodes, databases and Redis are killed, stopped and paused, and whose
+//! standby takes the place of the primary, and a check of everything that was answered: no command is lost or doubled,
+//! and there is one order of all operations.
 //!
 //! A run prints its seed, its faults and its figures. A run that fails leaves its history in a file, which
 //! `CHECKER_HISTORY=FILE cargo test -p hims-tests -- --ignored kept_history` checks again; `CHECKER_SEED` repeats the
@@ -141,6 +142,9 @@ async fn check(house: House, load: &Load) -> History {
     let mut faults = faults(&history);
     faults.extend(std::mem::take(&mut *load.refused.lock().expect("a lock")));
     faults.extend(house.verify().await);
+    let reads = house.read_at_replica().await;
+    eprintln!("{reads} reads were answered by the replica to the third node");
+    assert!(reads > 0, "the replica answers reads");
     eprintln!("checked in {:?}", started.elapsed());
     assert_right(&history, faults, &load.file);
     house.leave().await;

@@ -39,13 +39,13 @@ async fn a_database_that_forgets_what_it_acknowledged_is_found() {
     let choices = draw(&mut state);
     let storm = async {
         load.go_on(100).await;
-        house.kill_database().await;
+        house.databases.primary_mut().kill().await;
         let copy = house.copy_database();
         house.heal().await;
         load.go_on(200).await;
         // What was acknowledged since the copy is gone, and nobody remembers it.
-        house.kill_database().await;
-        house.put_back(&copy);
+        house.databases.primary_mut().kill().await;
+        house.put_back(&copy).await;
         for place in 0..PROCESSES {
             house.end(place, "KILL").await;
         }

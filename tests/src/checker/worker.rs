@@ -9,7 +9,7 @@ use super::client::{Order, Staff, id, seen, version};
 use super::history::{Acknowledged, Operation, Outcome, What, Write};
 use super::load::Load;
 use super::subjects::{Article, Patient, Shelf};
-use crate::hospital::demo::{appointment, at, person, room};
+use crate::hospital::demo::{appointment, at, department, person, room};
 use crate::hospital::draw;
 
 /// The most events that a page has.
@@ -52,16 +52,18 @@ impl Worker {
     /// One operation, or a few that belong together.
     pub(super) async fn step(&mut self) {
         match self.draw() % 100 {
-            0..22 => self.rename(false).await,
-            22..30 => self.rename(true).await,
-            30..38 => self.adjust().await,
-            38..48 => self.transfer().await,
-            48..54 => self.dispense().await,
-            54..60 => self.book().await,
-            60..76 => self.read_stream().await,
-            76..84 => self.read_log().await,
-            84..92 => self.read_state().await,
-            _ => self.read_row().await,
+            0..20 => self.rename(false).await,
+            20..28 => self.rename(true).await,
+            28..36 => self.adjust().await,
+            36..45 => self.transfer().await,
+            45..51 => self.dispense().await,
+            51..57 => self.book().await,
+            57..61 => self.rename_department().await,
+            61..74 => self.read_stream().await,
+            74..81 => self.read_log().await,
+            81..88 => self.read_state().await,
+            88..95 => self.read_row().await,
+            _ => self.read_department().await,
         }
     }
 
@@ -234,6 +236,13 @@ impl Worker {
         self.give(Order { login: "reception", command: "schedule-appointment", body }, number, None, false).await;
     }
 
+    /// Changes a row of a catalogue, which nodes remember.
+    async fn rename_department(&mut self) {
+        let number = self.load.new_command();
+        let body = json!({"department_id": department(1), "name": mark(number)});
+        self.give(Order { login: "admin", command: "change-department", body }, number, None, false).await;
+    }
+
     async fn read_stream(&mut self) {
         let draw = self.draw();
         let stream = self.load.subjects.lock().expect("a lock").stream(draw);
@@ -274,15 +283,22 @@ impl Worker {
         Some(version)
     }
 
-    /// Reads the row of a patient, as it is after everything that this client has recorded.
     async fn read_row(&mut self) {
         let patient = self.patient().await;
-        let (load, began, least) = (self.load.clone(), self.load.now(), self.last.max(patient.since));
-        let path = format!("patients/{}", patient.id);
-        let Some(answer) = self.staff.read(&load, "reception", &path, Some(least)).await else { return };
+        self.row_of("reception", &format!("patients/{}", patient.id), patient.since, "city").await;
+    }
+
+    async fn read_department(&mut self) {
+        self.row_of("admin", &format!("departments/{}", department(1)), 0, "name").await;
+    }
+
+    /// Reads a row that there is since a position, as it is after everything that this client has recorded.
+    async fn row_of(&mut self, login: &'static str, path: &str, since: i64, marked_in: &str) {
+        let (load, began, least) = (self.load.clone(), self.load.now(), self.last.max(since));
+        let Some(answer) = self.staff.read(&load, login, path, Some(least)).await else { return };
         let position = answer.header("hims-position").and_then(|it| it.parse().ok()).expect("a position");
         let row = answer.json();
-        let (version, mark) = (version(&row), marked(row["city"].as_str().unwrap_or_default()));
+        let (version, mark) = (version(&row), marked(row[marked_in].as_str().unwrap_or_default()));
         self.told(began, What::Row { id: id(&row["id"]), least, position, version, mark });
     }
 }

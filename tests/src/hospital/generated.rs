@@ -2,16 +2,19 @@
 //! work in what was made.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{Executor as _, PgConnection};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::Client;
 use super::command_line::{assert_failed, on, text};
 use super::process::{Process, hims, run, signal};
+use super::releases::until;
 use hims_testing::assert_same;
 
 use crate::support::{TestDatabase, empty_database, scratch};
@@ -144,4 +147,60 @@ async fn a_run_that_was_killed_is_gone_on_with_and_ends_with_the_same() {
     assert_same(streams(&killed).await, streams(&whole).await);
     let verified = on(&killed, &folder).args(["verify", "--deep"]).output().expect("the program runs");
     assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+    a_rebuild_that_is_killed_or_stopped_is_in_nobodys_way(&killed, &folder).await;
+}
+
+/// Starts a rebuild, and waits until some of the log is in its tables.
+async fn rebuilding(database: &TestDatabase, folder: &TempDir) -> Child {
+    let mut superuser = database.superuser().await;
+    let mut rebuild = on(database, folder);
+    let mut running = rebuild.arg("rebuild").stderr(Stdio::piped()).spawn().expect("the program starts");
+    let is_there = "select to_regclass('hims_rebuild.projection_checkpoint') is not null";
+    let has_begun = "select exists (select from hims_rebuild.projection_checkpoint where position > 0)";
+    for sql in [is_there, has_begun] {
+        while !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut superuser).await.expect("an answer") {
+            assert!(running.try_wait().expect("its status").is_none(), "it is over before anybody could stop it");
+        }
+    }
+    running
+}
+
+async fn a_rebuild_that_is_killed_or_stopped_is_in_nobodys_way(database: &TestDatabase, folder: &TempDir) {
+    let run = |arguments: &[&str]| on(database, folder).args(arguments).output().expect("the program runs");
+    let mut killed = rebuilding(database, folder).await;
+    killed.kill().expect("it is killed");
+    killed.wait().expect("it ends");
+    let again = run(&["rebuild"]);
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
+
+    let stopped = rebuilding(database, folder).await;
+    signal(stopped.id(), "STOP");
+    let told = run(&["status"]);
+    assert!(text(&told.stdout).lines().any(|it| it.starts_with("rebuild ") && it.contains(" behind")), "{told:?}");
+    let refused = run(&["rebuild"]);
+    assert!(text(&refused.stderr).contains("another process is making or dropping read tables"), "{refused:?}");
+    // After half a minute in which it has done nothing, another one may take its place.
+    until(async || run(&["rebuild"]).status.success()).await;
+    signal(stopped.id(), "CONT");
+    let ended = stopped.wait_with_output().expect("it ends");
+    assert_failed(&ended);
+    let told = run(&["status"]);
+    assert!(text(&told.stdout).contains("up to date") && !text(&told.stdout).contains("\nrebuild "), "{told:?}");
+    let sql = "select count(*) = (select position from log.head) from hims.audit_logs";
+    let is_whole = sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut database.superuser().await).await;
+    assert!(is_whole.expect("an answer"), "a row for each event");
+
+    // A rebuild that somebody holds up says so.
+    let mut superuser = database.superuser().await;
+    let held = "create schema hims_rebuild authorization hims_tables; create table hims_rebuild.held ();
+                alter table hims_rebuild.held owner to hims_tables; begin; table hims_rebuild.held";
+    superuser.execute(held).await.expect("held");
+    let mut waiting = on(database, folder);
+    waiting.arg("rebuild").env("RUST_LOG", "warn").stderr(Stdio::piped());
+    let mut waiting = waiting.spawn().expect("the program starts");
+    let said = BufReader::new(waiting.stderr.take().expect("standard error")).lines();
+    let mut said = said.map_while(Result::ok);
+    assert!(said.any(|it| it.contains("this stands still: it waits for a lock")), "nobody is told");
+    superuser.execute("rollback").await.expect("let go");
+    assert!(waiting.wait().expect("it ends").success());
 }

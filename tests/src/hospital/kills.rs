@@ -137,7 +137,7 @@ async fn stock(executor: &Executor) {
     insist(executor, Uuid::from_u128(4), ask::<ReceiveMedicationLot>(received)).await;
 }
 
-pub(crate) async fn postgres(folder: &Path) -> EmbeddedPostgres {
+pub(super) async fn postgres(folder: &Path) -> EmbeddedPostgres {
     EmbeddedPostgres::start(EmbeddedOptions::new(folder)).await.expect("PostgreSQL starts")
 }
 

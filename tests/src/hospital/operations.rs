@@ -1,14 +1,18 @@
 //! The disasters of `docs/operations.md`, each carried out word for word on a real hospital with its own PostgreSQL.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use hims_api::Settings;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::backup::{blocks_of, run};
+use super::backup::{blocks_of, run, url};
 use super::demo::person;
+use super::fixture::{Node, key_file};
+use super::releases::until;
 use super::{Client, Process};
-use crate::support::scratch;
+use crate::support::{Pair, Place, scratch};
 
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 
@@ -186,4 +190,63 @@ async fn the_backup_of_an_altered_log_holds_the_log_as_it_was() {
     let said = machine.carry_out(steps("The log was altered"), "");
     assert!(said.contains("the backup holds"), "{said}");
     drop(server);
+}
+
+#[tokio::test]
+async fn whoever_is_killed_starts_again_and_everything_is_there() {
+    let (machine, id) = Machine::backed_up().await;
+    let server = machine.serve();
+    server.signal("KILL");
+    server.ended();
+    let said = machine.carry_out(steps("The process is killed, the disk is full, the database goes away"), "");
+    assert!(said.contains("positions 1 to ") && said.contains("read tables"), "{said}");
+    drop(machine.knows(&id).await);
+}
+
+#[tokio::test]
+async fn a_release_that_goes_wrong_is_taken_back() {
+    let (machine, id) = Machine::backed_up().await;
+    let said = machine.carry_out(steps("A new release goes wrong"), "");
+    assert!(said.contains("pending"), "{said}");
+    drop(machine.knows(&id).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_standby_takes_the_place_of_a_lost_primary() {
+    let (mut pair, folder) = (Pair::start(false).await, scratch("operations"));
+    let settings = Settings {
+        bind: ([127, 0, 0, 1], 0).into(),
+        database_url: Some(pair.url("hims")),
+        migration_url: Some(pair.url("hims_migrator")),
+        master_key_file: Some(key_file(&folder)),
+        workers: Some(2),
+        ..Settings::default()
+    };
+    let node = Node::start(settings.clone(), hims_api::surroundings(), true).await;
+    let reception = Client::new(node.base.clone(), Arc::default()).login("reception").await;
+    let before = reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
+    pair.primary_mut().kill().await;
+    let [promoting, copying] = blocks_of(OPERATIONS, "The primary is lost", "sh")[..] else { panic!("two blocks") };
+    let superuser = |of: &Place| url(&of.server().superuser_options(), "postgres", "postgres");
+    let (standby, key) = (superuser(pair.standby()), settings.master_key_file.as_ref().expect("a file"));
+    let key = key.display().to_string();
+    let variables = [
+        ("STANDBY", standby.as_str()),
+        ("DATABASE_URL", settings.database_url.as_deref().expect("a URL")),
+        ("HIMS_MASTER_KEY_FILE", &key),
+    ];
+    let said = run(promoting, folder.path(), &variables);
+    assert!(said.contains("is the primary, in timeline 2") && said.contains("no commit waits for a standby"), "{said}");
+    until(async || reception.command("register-patient", person("Ida", "Amsel", 78)).await.status != 503).await;
+    assert_eq!(reception.row("patients", &before).await["last_name"], "Nachtigall");
+    pair.has_promoted();
+    pair.follow_with(|primary, data| {
+        let (primary, data) = (superuser(primary), data.display().to_string());
+        // Without a disk that must be waited for.
+        let fast = copying.replace("--checkpoint fast", "--checkpoint fast --no-sync");
+        run(&fast, folder.path(), &[("PRIMARY", primary.as_str()), ("DATA", &data)]);
+    })
+    .await;
+    reception.did("register-patient", person("Berta", "Meise", 79)).await;
+    pair.stop().await;
 }

@@ -13,7 +13,7 @@ use super::command_line::{assert_failed, on, text};
 use super::demo::{medication, room};
 use super::fixture::key_file;
 use super::process::{hims, run};
-use super::releases::tell;
+use super::releases::{tell, until};
 use crate::support::{empty_database, scratch};
 
 /// Runs the program on the hospital's database.
@@ -241,30 +241,40 @@ async fn for_a_trial_one_login_that_may_make_roles_is_enough_and_the_doctor_obje
 }
 
 #[tokio::test]
-async fn the_status_tells_of_the_log_the_tables_and_the_processes() {
+async fn the_status_and_the_doctor_tell_of_the_log_the_tables_and_the_processes() {
     let hospital = Hospital::start().await;
     hospital.settle().await;
-    let status = || {
+    let told = |what: &str| {
         let mut command = hims();
         let key = hospital.settings.master_key_file.as_ref().expect("the hospital has a key file");
         command.env("DATABASE_URL", hospital.database.options.to_url_lossy().as_str()).env("HIMS_MASTER_KEY_FILE", key);
-        let output = command.env("RUST_LOG", "off").arg("status").output().expect("the program runs");
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        text(&output.stdout)
+        text(&command.env("RUST_LOG", "off").arg(what).output().expect("the program runs").stdout)
     };
-    let said = status();
+    until(async || !told("status").contains(" behind")).await;
+    let said = told("status");
     let line = |subject: &str| said.lines().find(|line| line.starts_with(subject)).unwrap_or_else(|| panic!("{said}"));
     let head = *hospital.node.store.head().borrow();
-    assert!(line("programs").ends_with(" at work with the database"), "{said}");
+    assert!(line("programs").contains("1 at work with the database: on this machine for "), "{said}");
     assert!(line("log ").contains(&format!("position {head}, ")), "{said}");
-    assert!(line("read tables").contains(&format!("position {head}, up to date; a node works on it")), "{said}");
-    assert!(line("process charges").contains("a node works on it"), "{said}");
+    let up_to_date = format!("position {head}, up to date; a node on this machine works on it");
+    assert!(line("read tables").contains(&up_to_date), "{said}");
+    assert!(line("process charges").contains("up to date; node "), "{said}");
     assert!(line("failures").ends_with(" 0 of processes"), "{said}");
     assert!(line("partitions").contains("the last is audit_logs_"), "{said}");
     assert!(line("timers").contains("of which 0 are due"), "{said}");
     super::death::failure(&hospital).await;
     hospital.settle().await;
-    assert!(status().contains("1 of processes, the last at "), "{}", status());
+    let said = told("status");
+    assert!(said.contains("1 of processes, the last at "), "{said}");
+    // The doctor says what to do about it, and about a stream that is not projected.
+    let said = told("doctor");
+    assert!(said.contains("advice  processes: 1 of their commands were refused within seven days"), "{said}");
+    assert!(said.contains("ok      read tables: close to the end of the log"), "{said}");
+    let parked = "insert into hims.projection_failures (stream_id, stream_type, position, event_type, reason)
+                  values (gen_random_uuid(), 'room', 1, 'room.added', 'it could not be read')";
+    tell(&hospital, parked).await;
+    let said = told("doctor");
+    assert!(said.contains("FAULT   read tables: 1 streams are parked"), "{said}");
 }
 
 #[test]

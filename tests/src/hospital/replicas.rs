@@ -1,7 +1,5 @@
 //! Reads that go to a replica: a real standby, which follows by streaming replication and lags when the test says so.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use hims_api::Settings;
@@ -17,7 +15,7 @@ use super::erasure::ask;
 use super::fixture::{Node, key_file};
 use super::process::{hims, signal};
 use super::releases::until;
-use crate::support::{empty_database, scratch};
+use crate::support::{empty_database, scratch, standby_of};
 
 /// A hospital on a primary server of its own, with a replica.
 struct Replicated {
@@ -28,37 +26,15 @@ struct Replicated {
     folders: [TempDir; 2],
 }
 
-pub(super) fn options(folder: &TempDir) -> EmbeddedOptions {
+fn options(folder: &TempDir) -> EmbeddedOptions {
     EmbeddedOptions { durable: false, ..EmbeddedOptions::new(folder.path()) }
-}
-
-/// Starts a server that follows the primary, from a copy of the primary's data.
-pub(super) async fn standby_of(
-    primary: &EmbeddedPostgres,
-    data_of_primary: &Path,
-    folder: &TempDir,
-) -> EmbeddedPostgres {
-    let run = |command: &mut Command| {
-        let output = command.output().expect("the program runs");
-        assert!(output.status.success(), "{command:?}: {output:?}");
-    };
-    let superuser = primary.superuser_options();
-    let data = folder.path().join("postgres");
-    let mut copy = Command::new("pg_basebackup");
-    copy.arg("--host").arg(superuser.get_socket().expect("a socket")).args(["--username", "postgres", "--pgdata"]);
-    run(copy.arg(&data).args(["--write-recovery-conf", "--checkpoint", "fast", "--no-sync"]));
-    // PostgreSQL runs in an account of its own where the tests run as root.
-    let mut like = std::ffi::OsString::from("--reference=");
-    like.push(data_of_primary.join("postgres"));
-    run(Command::new("chown").arg("--recursive").arg(like).arg(&data));
-    EmbeddedPostgres::start(options(folder)).await.expect("the standby starts")
 }
 
 impl Replicated {
     async fn start() -> Self {
         let folders = [scratch("primary"), scratch("standby")];
         let primary = EmbeddedPostgres::start(options(&folders[0])).await.expect("PostgreSQL starts");
-        let standby = standby_of(&primary, folders[0].path(), &folders[1]).await;
+        let standby = standby_of(&primary, folders[0].path(), options(&folders[1])).await;
         let settings = Settings {
             bind: ([127, 0, 0, 1], 0).into(),
             database_url: Some(url(&primary.connect_options(), "hims", "hims")),
@@ -76,9 +52,13 @@ impl Replicated {
         Client::new(self.node.base.clone(), Arc::default())
     }
 
-    /// A connection of a superuser to the standby.
-    async fn at_standby(&self) -> PgConnection {
-        self.standby.superuser_options().connect().await.expect("a superuser's connection")
+    /// Lets the standby stand still. Answers a connection of a superuser to it.
+    async fn paused_standby(&self) -> PgConnection {
+        let mut standby = self.standby.superuser_options().connect().await.expect("a superuser's connection");
+        standby.execute("select pg_wal_replay_pause()").await.expect("replay is paused");
+        let paused = "select pg_get_wal_replay_pause_state() = 'paused'";
+        until(async || sqlx::query_scalar(paused).fetch_one(&mut standby).await.expect("the state of replay")).await;
+        standby
     }
 
     /// The sum of a metric over the servers of this test, whose names have the folder of the socket.
@@ -92,17 +72,26 @@ impl Replicated {
 
     /// What `hims doctor` says.
     fn doctor(&self) -> String {
-        let mut doctor = hims();
-        doctor.arg("doctor").env("RUST_LOG", "off").env("HIMS_READ_URLS", self.settings.read_urls.join(","));
-        doctor.env("DATABASE_URL", self.settings.database_url.as_deref().expect("a URL"));
-        doctor.env("HIMS_MASTER_KEY_FILE", self.settings.master_key_file.as_deref().expect("a file"));
-        let output = doctor.output().expect("the program runs");
+        self.told("doctor")
+    }
+
+    /// What the program says to a command.
+    fn told(&self, what: &str) -> String {
+        let mut program = hims();
+        program.arg(what).env("RUST_LOG", "off").env("HIMS_READ_URLS", self.settings.read_urls.join(","));
+        program.env("DATABASE_URL", self.settings.database_url.as_deref().expect("a URL"));
+        program.env("HIMS_MASTER_KEY_FILE", self.settings.master_key_file.as_deref().expect("a file"));
+        let output = program.output().expect("the program runs");
         [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat()
     }
 
     /// How many reads the replica has answered.
     async fn answered(&self) -> i64 {
-        self.metric("hims_replica_reads_total", &self.standby).await.unwrap_or(0)
+        self.answered_by(&self.standby).await
+    }
+
+    async fn answered_by(&self, replica: &EmbeddedPostgres) -> i64 {
+        self.metric("hims_replica_reads_total", replica).await.unwrap_or(0)
     }
 }
 
@@ -127,12 +116,11 @@ async fn a_read_goes_to_the_replica_unless_the_replica_lacks_the_position() {
 
     let doctor = hospital.doctor();
     assert!(doctor.contains("replicas: number 1 has position"), "{doctor}");
+    let status = hospital.told("status");
+    assert!(status.lines().any(|it| it.starts_with("replica 1 ") && it.contains("position ")), "{status}");
 
     // A replica that stands still answers what it has, to those who name no position …
-    let mut standby = hospital.at_standby().await;
-    standby.execute("select pg_wal_replay_pause()").await.expect("replay is paused");
-    let paused = "select pg_get_wal_replay_pause_state() = 'paused'";
-    until(async || sqlx::query_scalar(paused).fetch_one(&mut standby).await.expect("the state of replay")).await;
+    let mut standby = hospital.paused_standby().await;
     let before = hospital.answered().await;
     let id = reception.did("register-patient", patient("Lagging")).await;
     let written = hospital.node.store.current_head().await.expect("the head");
@@ -155,6 +143,34 @@ async fn a_read_goes_to_the_replica_unless_the_replica_lacks_the_position() {
         hospital.answered().await > before
     })
     .await;
+}
+
+#[tokio::test]
+async fn of_two_replicas_the_one_that_has_the_position_is_read() {
+    let mut hospital = Replicated::start().await;
+    let folder = scratch("standby");
+    let other = standby_of(&hospital.primary, hospital.folders[0].path(), options(&folder)).await;
+    hospital.settings.read_urls.push(url(&other.connect_options(), "hims", "hims"));
+    hospital.node.end();
+    hospital.node = Node::start(hospital.settings.clone(), hims_api::surroundings(), false).await;
+    let reception = hospital.nobody().login("reception").await;
+    until(async || {
+        position_of(&reception).await;
+        hospital.answered().await > 0 && hospital.answered_by(&other).await > 0
+    })
+    .await;
+    let mut standby = hospital.paused_standby().await;
+    let id = reception.did("register-patient", patient("Elsewhere")).await;
+    let before = [hospital.answered().await, hospital.answered_by(&other).await];
+    until(async || {
+        // Whoever has written asks for the position of what they wrote.
+        assert_eq!(reception.row("patients", &id).await["last_name"], "Elsewhere");
+        hospital.answered_by(&other).await > before[1] + 5
+    })
+    .await;
+    assert_eq!(hospital.answered().await, before[0], "the replica that lacks the position is not asked");
+    standby.execute("select pg_wal_replay_resume()").await.expect("replay goes on");
+    other.stop().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The systemd unit and the settings of the Debian package.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::{file, succeeds, text_of};
@@ -9,18 +10,35 @@ use crate::support::scratch;
 const UNIT: &str = "packaging/hims.service";
 
 #[test]
-fn systemd_takes_the_unit() {
+fn systemd_takes_the_units() {
     let folder = scratch("unit");
-    let unit = folder.path().join("hims.service");
-    // The program is looked for, and is not installed here.
-    let installed = "ExecStart=/usr/bin/hims ";
-    let text = text_of(UNIT);
-    assert!(text.contains(installed), "{text}");
-    let built = format!("ExecStart={} ", hims().get_program().to_string_lossy());
-    std::fs::write(&unit, text.replace(installed, &built)).expect("a unit");
-    let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit).output().expect("systemd");
+    let units = std::fs::read_dir(file("packaging")).expect("a folder").map(|it| it.expect("a file").path());
+    let is_unit = |path: &PathBuf| path.extension().is_some_and(|it| it == "service" || it == "timer");
+    let units: Vec<_> = units.filter(is_unit).collect();
+    assert_eq!(units.len(), 5, "{units:?}");
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no"]);
+    for unit in units {
+        let name = unit.file_name().expect("a name");
+        let text = std::fs::read_to_string(&unit).expect("a unit");
+        // The program is looked for, and is not installed here.
+        let built = format!("ExecStart={} ", hims().get_program().to_string_lossy());
+        let is_service = unit.extension().is_some_and(|it| it == "service");
+        assert_eq!(text.matches("ExecStart=/usr/bin/hims ").count(), usize::from(is_service), "{text}");
+        std::fs::write(folder.path().join(name), text.replace("ExecStart=/usr/bin/hims ", &built)).expect("a unit");
+        verify.arg(folder.path().join(name));
+    }
+    let output = verify.output().expect("systemd");
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !told.contains("hims.service"), "{told}");
+    assert!(output.status.success() && !told.contains("hims"), "{told}");
+}
+
+#[test]
+fn a_backup_and_an_increment_differ_in_nothing_else() {
+    let [whole, increment] = ["backup", "increment"].map(|it| text_of(&format!("packaging/hims-{it}.service")));
+    let alike = increment.replace("A backup of what is new", "A whole backup").replace(" --increment", "");
+    assert_eq!(alike, whole);
+    assert_ne!(increment, whole);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod database;
 mod device;
 mod mail;
 mod openid;
+mod pair;
 mod proxy;
 mod receiver;
 mod redis;
@@ -20,6 +21,7 @@ pub(crate) use database::{TestDatabase, copy_of, database, empty_database, pool_
 pub(crate) use device::Device;
 pub(crate) use mail::MailServer;
 pub(crate) use openid::OpenIdProvider;
+pub(crate) use pair::{Pair, Place, STRANDINGS, Stranding, standby_of};
 pub(crate) use proxy::Proxy;
 pub(crate) use receiver::{Receiver, Taken, attribute};
 pub(crate) use redis::Redis;

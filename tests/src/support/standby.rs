@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hims_api::embedded::EmbeddedPostgres;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
 use super::scratch;
@@ -104,9 +104,13 @@ impl Drop for Standby {
 }
 
 /// Waits until a query answers `true`.
-pub(crate) async fn until(db: &mut PgConnection, sql: &'static str) {
+pub(crate) async fn until(db: &mut PgConnection, sql: &str) {
     let asking = async {
-        while !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut *db).await.expect("an answer") {
+        while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut *db)
+            .await
+            .expect("an answer")
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

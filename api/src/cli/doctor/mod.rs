@@ -4,6 +4,7 @@
 mod backups;
 mod database;
 mod erasures;
+mod following;
 mod machine;
 mod months;
 mod telemetry;
@@ -157,6 +158,10 @@ pub(super) async fn examine(settings: &Settings) -> Result<ExitCode, Failure> {
             let looked = async { months::months(&mut *pool.acquire().await?, &mut found).await };
             if let Err(error) = within(LOOK, looked).await {
                 found.fault(format!("audit log: nothing is known of its partitions: {error}"));
+            }
+            let looked = async { following::following(&mut pool.acquire().await?.detach(), &mut found).await };
+            if let Err(error) = within(LOOK, looked).await {
+                found.fault(format!("log: nothing is known of what follows it: {error}"));
             }
             let looked =
                 async { backups::backups(&mut *pool.acquire().await?, settings.backup_hours, &mut found).await };

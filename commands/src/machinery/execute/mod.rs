@@ -6,6 +6,7 @@ mod backlog;
 mod course;
 mod identity;
 pub(crate) mod maintenance;
+mod outdated;
 mod probes;
 mod reading;
 mod record;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 
 use self::backlog::Backlog;
 use self::course::Course;
+use self::outdated::Outdated;
 use self::turns::{Turn, Turns};
 use super::cache::{Cached, Era, StateCache};
 use super::load::{folded, load};
@@ -66,8 +68,7 @@ pub struct Executor {
     currency: Currency,
     time_zone: Tz,
     sight: Arc<dyn Sight>,
-    /// Whether a newer release works with the log.
-    outdated: Arc<dyn Fn() -> bool + Send + Sync>,
+    outdated: Outdated,
 }
 
 /// The result of one attempt to carry out a command.
@@ -99,7 +100,7 @@ impl Executor {
             currency: Currency::default(),
             time_zone: Tz::UTC,
             sight: Arc::new(Unlimited),
-            outdated: Arc::new(|| false),
+            outdated: Outdated::default(),
         }
     }
 
@@ -130,17 +131,6 @@ impl Executor {
     #[must_use]
     pub fn with_sight(self, sight: Arc<dyn Sight>) -> Self {
         Self { sight, ..self }
-    }
-
-    /// The executor, which records nothing any more once a newer release works with the log.
-    #[must_use]
-    pub fn until_outdated(self, outdated: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
-        Self { outdated, ..self }
-    }
-
-    /// Whether a newer release works with the log.
-    pub fn is_outdated(&self) -> bool {
-        (self.outdated)()
     }
 
     /// Which records callers may read.

@@ -143,6 +143,24 @@ impl Rebuild {
         made
     }
 
+    /// The position that a rebuild has reached; `None` if nobody rebuilds.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn underway(db: &mut PgConnection) -> Result<Option<Position>, sqlx::Error> {
+        let sql = "
+            select to_regclass($1) is not null
+                   and exists (select from pg_locks l join pg_database d on d.oid = l.database
+                                where d.datname = current_database() and l.locktype = 'advisory' and l.granted
+                                  and l.classid = 0 and l.objid = $2 and l.objsubid = 1)";
+        let checkpoint = format!("{REBUILD_SCHEMA}.projection_checkpoint");
+        if !sqlx::query_scalar(sql).bind(&checkpoint).bind(LOCK).fetch_one(&mut *db).await? {
+            return Ok(None);
+        }
+        let sql = format!("select position from {checkpoint}");
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_optional(db).await
+    }
+
     /// Makes the tables in a schema with a temporary name, and gives the schema its final name at the end, so that the
     /// tables appear as a whole or not at all.
     async fn make(
