@@ -23,6 +23,7 @@ mod clocks;
 mod command_line;
 mod connections;
 mod consents;
+mod constraints;
 mod consultations;
 mod contention;
 pub(crate) mod contract;

@@ -112,12 +112,22 @@ async fn what_must_be_taken_back_is_and_positions_of_it_are_refused_by_name() {
     let before = answer.header("hims-incarnation").expect("an incarnation").to_owned();
     assert_eq!(before, uuid::Uuid::nil().to_string());
     let taken_back_cursor = next(&reception).await;
+    let repeated = async |client: &Client| {
+        let command = client.post("register-patient", &person("Repeated", "Import", 80));
+        client.send(command.header("idempotency-key", uuid::Uuid::from_u128(80).to_string())).await
+    };
+    let first = repeated(&reception).await.id();
     server.signal("INT");
     assert!(server.ended().success());
     machine.carry_out(steps("What was recorded must be taken back"), &kept.to_string());
     let server = machine.knows(&id).await;
     let reception = server.nobody.login("reception").await;
     assert_eq!(reception.get(&format!("patients/{mistaken}")).await.status, 404);
+    // A command that was taken back leaves no receipt: with the same key it is carried out anew, once.
+    let again = repeated(&reception).await;
+    assert_eq!((again.status, &again.json()["replayed"]), (201, &json!(false)), "{}", again.text);
+    assert_eq!(reception.get(&format!("patients/{first}")).await.status, 404);
+    assert_eq!(repeated(&reception).await.json()["replayed"], true);
     // The restored log has grown beyond the position that was taken back, which now names another event.
     let admin = server.nobody.login("admin").await;
     for nth in 0..20 {

@@ -16,7 +16,7 @@ use super::backup::url;
 use super::command_line::{assert_failed, on, text};
 use super::demo::{appointment, at, busy_day, patient, person, prescription};
 use super::fixture::Node;
-use super::releases::{ready, until};
+use super::releases::{ready, tell, until};
 use super::tables::{assert_same_rows, contents, count};
 use super::{Client, Hospital};
 use crate::support::{TestDatabase, cluster, empty_database, scratch};
@@ -265,6 +265,12 @@ async fn a_backup_is_verified_beside_and_what_was_done_is_told() {
     let mut look = on(&it.hospital.database, &it.folder);
     let advised = look.arg("doctor").output().expect("the program runs");
     assert!(text(&advised.stdout).contains("does not hold: make another one into a new folder"), "{advised:?}");
+    // Days later nobody has made another backup.
+    tell(&it.hospital, "update log.backups set done_at = done_at - interval '3 days'").await;
+    let told = on(&it.hospital.database, &it.folder).arg("status").output().expect("the program runs");
+    assert_eq!(text(&told.stdout).matches("; OVERDUE").count(), 2, "{told:?}");
+    let advised = on(&it.hospital.database, &it.folder).arg("doctor").output().expect("the program runs");
+    assert!(text(&advised.stdout).contains("advice  backup: the last one was made 72 h ago"), "{advised:?}");
 }
 
 /// A balancer asks again and again, and the answer has the backup although nobody can be asked for it.
