@@ -34,7 +34,7 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
     let hospital = Hospital::open(&postgres.settings(), Purpose::Inspect).await?;
     seed(&hospital, effort.events).await?;
     let owner = postgres.owner(4);
-    let rebuild = Rebuild { store: Arc::clone(&hospital.store), pool: owner.clone() };
+    let rebuild = Rebuild::new(Arc::clone(&hospital.store), owner.clone());
     forget_peak()?;
     let before = resident("VmRSS:")?;
     let started = Instant::now();

@@ -278,7 +278,7 @@ async fn the_rows_of_the_golden_history_are_those_of_this_release() {
     let key = MasterKey::new(&[7; 32]);
     let store = PgEventStore::connect(writers, key, upcasters(), PgOptions::default()).await.expect("a log");
     record(&database, &store).await;
-    let rebuild = Rebuild { store: Arc::new(store), pool: database.owner.clone() };
+    let rebuild = Rebuild::new(Arc::new(store), database.owner.clone());
     let Rebuilt { position, parked } = rebuild.run(&Target::Swap, |_| {}).await.expect("a rebuild");
     let mut rows = contents(&database.owner, "hims").await;
     assert_eq!(parked, 0, "a reference leads nowhere, see REFERENCES: {:?}", rows["projection_failures"]);

@@ -1,9 +1,8 @@
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use hims_domain::instant::instant;
-use hims_projections::{Rebuild, Rebuilt, Target};
+use hims_projections::{Rebuilt, Target};
 
 use super::log::complain;
 use super::{Failure, bar, say};
@@ -40,7 +39,7 @@ pub(super) async fn rebuild(
     };
     let head = hospital.store.current_head().await?;
     let bar = bar(Some(head.unsigned_abs()), "{bar:40} {pos}/{len} events, {per_sec}");
-    let rebuild = Rebuild { store: Arc::clone(&hospital.store), pool: hospital.owner.clone() };
+    let rebuild = hospital.rebuild();
     let rebuilt = rebuild.run(&target, |position| bar.set_position(position.unsigned_abs())).await;
     bar.finish_and_clear();
     hospital.close().await;

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hims_commands::Caller;
 use hims_domain::{Aggregate as _, department::Department};
 use hims_event_store::{EventStore, Recorded};
-use hims_projections::{Rebuild, RebuildError, Target};
+use hims_projections::{RebuildError, Target};
 use thiserror::Error;
 use tokio::task::JoinSet;
 
@@ -170,7 +170,7 @@ async fn go_on(
     }
     let position = *hospital.store.head().borrow();
     progress.begin("events in the read tables", position.unsigned_abs());
-    let rebuild = Rebuild { store: Arc::clone(&hospital.store), pool: hospital.owner.clone() };
+    let rebuild = hospital.rebuild();
     rebuild.run(&Target::Swap, |position| progress.at(position.unsigned_abs())).await?;
     Ok(Summary { patients, events: position - before, position })
 }
@@ -198,6 +198,11 @@ async fn write(
             return Ok(());
         }
         let begun = store.versions(&some.clone().flat_map(|nth| plan.moments(nth)).collect::<Vec<_>>()).await?;
+        // Patients with one place among those that are looked up together see the same doctors, and no batch of the log
+        // books a doctor twice: whoever writes begins at a place of their own.
+        let mut some: Vec<_> = some.collect();
+        let place = usize::try_from(first / LOOKED_UP).unwrap_or(0) % some.len();
+        some.rotate_left(place);
         for nth in some {
             if plan.moments(nth).any(|it| !begun.contains_key(&it)) {
                 let missing = History::of(&generated, nth)?.into_iter().zip(plan.moments(nth));

@@ -1,4 +1,5 @@
 mod measure;
+mod opening;
 mod patience;
 mod tasks;
 
@@ -10,13 +11,11 @@ use hims_commands::{
     Executor, Failure, Login, Processes, Registry, ReportMaker, Surroundings, start_processes, upcasters,
 };
 use hims_domain::log::Log;
-use hims_event_store::{
-    EventStore, MasterKeys, NodeClock, PgEventStore, PgFiles, PgOptions, ProcessStore, StoreError, VaultError,
-};
+use hims_event_store::{EventStore, MasterKeys, NodeClock, PgEventStore, PgFiles, PgOptions, ProcessStore, StoreError};
 use hims_projections::migrations::MigrationError;
 use hims_projections::presence::{self, Presence};
 use hims_projections::query::Shape;
-use hims_projections::{Runner, RunnerHandle, Standing, migrations, roles};
+use hims_projections::{Rebuild, Runner, RunnerHandle, Standing, migrations};
 use sqlx::PgPool;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -24,10 +23,11 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::measure::KnownBackup;
+use self::opening::{bring_up_to_date, not_opened};
 pub(crate) use self::patience::patiently;
 use crate::cache::{Cache, RedisUrlError, redis_client};
 use crate::connections::{DatabaseError, Primary, Work};
-use crate::database::{Database, ensure_fits};
+use crate::database::Database;
 use crate::due::DueRecords;
 use crate::embedded::{EmbeddedError, refuse_foreign};
 use crate::feed::Feed;
@@ -192,29 +192,6 @@ fn readers(
     }))
 }
 
-/// Applies missing migrations, or refuses to inspect a database with other ones. Warns of a server's login that has too
-/// many rights.
-async fn bring_up_to_date(database: &Database, owner: &PgPool, purpose: Purpose) -> Result<(), HospitalError> {
-    if purpose != Purpose::Inspect {
-        database.migrate().await?;
-    } else {
-        ensure_fits(owner).await?;
-    }
-    if purpose == Purpose::Serve && roles::may_migrate(owner).await? {
-        tracing::warn!(
-            "the server's login may change what is recorded, since it is a member of hims_owner or may make itself one: \
-             give the server a login of its own (docs/operators.md, \"Your own database\")"
-        );
-    }
-    Ok(())
-}
-
-/// Why a hospital does not open whose log does not.
-fn not_opened(error: StoreError, source_of_keys: &KeySource) -> HospitalError {
-    let StoreError::Vault(VaultError::OtherMasterKey(id)) = error else { return error.into() };
-    HospitalError::OtherKey { source_of_keys: source_of_keys.clone(), id }
-}
-
 impl Hospital {
     /// Opens the hospital. Unless the purpose is to inspect, applies missing migrations first, and starts to project
     /// events into the read tables.
@@ -264,8 +241,8 @@ impl Hospital {
             Purpose::Inspect => None,
             // Only a server makes new read tables: a short command would end in the middle of the rebuild.
             purpose => {
-                let renews = purpose == Purpose::Serve;
-                Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renews).await?)
+                let renewal = (purpose == Purpose::Serve).then(|| database.rebuild(&store, &owner));
+                Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renewal).await?)
             }
         };
         let readers = Arc::new(readers(settings, purpose, primary, runner.as_ref())?);
@@ -296,6 +273,7 @@ impl Hospital {
                 files: files.clone(),
                 primary: primary.clone(),
                 owner: owner.clone(),
+                rebuild: database.rebuild(&reported, &owner),
                 time_zone: settings.time_zone,
             });
             start_processes(processes, &settings.of_processes(), &post, &maker)
@@ -348,6 +326,11 @@ impl Hospital {
     /// Connections that write beside the log.
     pub(crate) fn writers(&self) -> &PgPool {
         &self.writers
+    }
+
+    /// A rebuild of the read tables.
+    pub(crate) fn rebuild(&self) -> Rebuild {
+        self.database.rebuild(&self.store, &self.owner)
     }
 
     /// Whether no other program works with the database.

@@ -44,8 +44,10 @@ pub(crate) struct Reports {
     pub(crate) files: PgFiles,
     /// How to connect to the database.
     pub(crate) primary: Primary,
-    /// Connections as a member of the role that owns the read tables, to make the tables of an earlier state.
+    /// Connections as a member of the role that owns the read tables.
     pub(crate) owner: PgPool,
+    /// Makes the tables of an earlier state.
+    pub(crate) rebuild: Rebuild,
     /// The time zone of the hospital.
     pub(crate) time_zone: Tz,
 }
@@ -199,8 +201,7 @@ impl Reports {
             let percent = (position * i64::from(TABLES_MADE) / end).min(i64::from(TABLES_MADE));
             wanted.has_come_to(i32::try_from(percent).unwrap_or(TABLES_MADE));
         };
-        let rebuild = Rebuild { store: Arc::clone(&self.store), pool: self.owner.clone() };
-        let sheet = match rebuild.run(&target, progress).await {
+        let sheet = match self.rebuild.run(&target, progress).await {
             Ok(_) => self.read(&schema, wanted, report).await,
             Err(error) => Err(of_rebuild(error)),
         };

@@ -137,8 +137,8 @@ pub struct RunnerHandle {
 
 impl Runner {
     /// Starts projecting. The connections of `pool` need the rights of the role `hims_projector` and the schema `hims`
-    /// in their search path; the login of `owner` must be a member of the role that owns the tables. If `renews` is
-    /// true, this process rebuilds tables that are due; otherwise another process must.
+    /// in their search path; the login of `owner` must be a member of the role that owns the tables. With a rebuild
+    /// this process makes tables that are due anew; otherwise another process must.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -146,7 +146,7 @@ impl Runner {
         store: Arc<dyn EventStore>,
         pool: PgPool,
         owner: PgPool,
-        renews: bool,
+        renewal: Option<Rebuild>,
     ) -> Result<RunnerHandle, sqlx::Error> {
         let began_at = *store.head().borrow();
         let known = Known::new();
@@ -158,8 +158,7 @@ impl Runner {
             tokio::spawn(listen((pool.clone(), owner.clone()), Arc::clone(&store), known.clone(), stopped.clone())),
             tokio::spawn(notify(pool.clone(), position.clone(), stopped.clone())),
         ];
-        if renews {
-            let rebuild = Rebuild { store: Arc::clone(&store), pool: owner };
+        if let Some(rebuild) = renewal {
             tasks.push(tokio::spawn(renew(rebuild, known.clone(), stopped.clone())));
         }
         tasks.push(tokio::spawn(Self { store, pool, known, greatest: BATCH, stop: stopped }.run()));

@@ -51,8 +51,16 @@ const CONSTRAINTS: [(&str, &str, Ground); 52] = [
     ("lab_reference_ranges", "chk_no_range_overlap", OneStream("lab_test_id")),
     ("lab_result_components", "lab_result_components_lab_result_id_revision_sequence_key", OneStream("lab_result_id")),
     ("lab_tests", "lab_tests_code_key", Claim(scopes::LAB_TEST_CODE)),
-    ("medication_ingredients", "medication_ingredients_medication_id_rxnorm_ingredient_key", OneStream("medication_id")),
-    ("medication_inventory", "medication_inventory_medication_id_location_id_lot_number_key", Claim(scopes::LOT_NUMBER)),
+    (
+        "medication_ingredients",
+        "medication_ingredients_medication_id_rxnorm_ingredient_key",
+        OneStream("medication_id"),
+    ),
+    (
+        "medication_inventory",
+        "medication_inventory_medication_id_location_id_lot_number_key",
+        Claim(scopes::LOT_NUMBER),
+    ),
     ("medication_lists", "medication_lists_patient_id_key", Id),
     ("medications", "medications_rxnorm_code_key", Claim(scopes::MEDICATION_RXNORM)),
     ("notification_preferences", "notification_preferences_patient_id_key", Id),

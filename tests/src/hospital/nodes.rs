@@ -50,7 +50,7 @@ async fn together_they_leave_no_gap_and_project_nothing_twice() {
     assert_eq!(count(hospital.owner(), "audit_logs").await, head);
     assert_eq!(count(hospital.owner(), "patients where city = 'Freiburg' and version = 2").await, 40);
     let before = contents(hospital.owner(), "hims").await;
-    let rebuild = hims_projections::Rebuild { store: other.store.clone(), pool: hospital.owner().clone() };
+    let rebuild = hims_projections::Rebuild::new(other.store.clone(), hospital.owner().clone());
     rebuild.run(&hims_projections::Target::Swap, |_| {}).await.expect("a rebuild");
     assert_same_rows(&contents(hospital.owner(), "hims").await, &before);
 }

@@ -59,7 +59,7 @@ async fn no_more_rebuild(hospital: &Hospital) {
 }
 
 pub(super) fn rebuild(hospital: &Hospital) -> Rebuild {
-    Rebuild { store: hospital.node.store.clone(), pool: hospital.owner().clone() }
+    Rebuild::new(hospital.node.store.clone(), hospital.owner().clone())
 }
 
 /// Asserts that a rebuild gives the rows that the read tables have already.
@@ -296,7 +296,7 @@ async fn a_rebuild_that_breaks_off_anywhere_leaves_whole_tables() {
     let before = contents(hospital.owner(), "hims").await;
     let proxy = Proxy::start().await;
     let pool = pool_as("hims", &proxy.options(&hospital.database.options));
-    let broken = Rebuild { store: hospital.node.store.clone(), pool };
+    let broken = Rebuild::new(hospital.node.store.clone(), pool);
     let statements: [&[u8]; 9] = [
         b"create schema hims_rebuild",
         b"set local role hims_projector",
