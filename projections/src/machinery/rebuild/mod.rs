@@ -103,19 +103,19 @@ pub struct Rebuild {
     pub store: Arc<dyn EventStore>,
     /// The database. The login of the pool must be a member of the role that owns the read tables.
     pub pool: PgPool,
-    gives_way: fn(i32),
+    gives_way: Option<fn(i32)>,
 }
 
 impl Rebuild {
     /// A rebuild from a log, on connections of a login that is a member of the role that owns the read tables.
     pub fn new(store: Arc<dyn EventStore>, pool: PgPool) -> Self {
-        Self { store, pool, gives_way: |_| {} }
+        Self { store, pool, gives_way: None }
     }
 
     /// The rebuild, whose sessions give way to others: the function is called with the process id of each session.
     #[must_use]
     pub fn giving_way(self, gives_way: fn(i32)) -> Self {
-        Self { gives_way, ..self }
+        Self { gives_way: Some(gives_way), ..self }
     }
 
     /// Makes the tables. `progress` is called with the position after each batch.
@@ -176,7 +176,11 @@ impl Rebuild {
     /// Lets a session of the rebuild give way to others. Answers its process id.
     async fn begin(&self, db: &mut PgConnection) -> Result<i32, sqlx::Error> {
         let session = session_of(db).await?;
-        (self.gives_way)(session);
+        if let Some(gives_way) = self.gives_way {
+            gives_way(session);
+            // Those who would help the session are processes of their own, which would not give way.
+            execute(db, "set max_parallel_maintenance_workers = 0").await?;
+        }
         Ok(session)
     }
 
