@@ -158,8 +158,8 @@ impl Drop for EmbeddedPostgres {
     }
 }
 
-/// How much a session gives way: as `nice` counts. It still works when others work all the time.
-const NICE: i32 = 10;
+/// How much a rebuild gives way, as `nice` counts. It still works when others work all the time.
+pub(crate) const NICE: i32 = 10;
 
 /// Lets a session of an embedded server give way to all others, for as long as it lasts.
 pub(crate) fn give_way(session: i32) {
