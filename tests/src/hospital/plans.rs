@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::support::{TestDatabase, database};
 
 /// Enough patients for PostgreSQL to choose the plans of a large hospital.
-const PATIENTS: u32 = 2_400;
+const PATIENTS: u32 = 4_000;
 
 /// How many rows PostgreSQL may look at for a page of fifty rows: those of three days of a department, whose visitors
 /// are the patients of its nurses, but no whole table.

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use chrono::{DateTime, Utc};
 use sqlx::error::{DatabaseError, ErrorKind};
 use thiserror::Error;
-use tokio::sync::watch;
 
 use super::chance::Chance;
 use super::tables::{Change, Tables, Written};
+use super::watched::Watched;
 use crate::postgres::timeline::Timeline;
 
 /// The database system of all servers.
@@ -52,12 +52,12 @@ pub(super) struct Place {
     /// The row lock of the head.
     pub(super) row: Arc<tokio::sync::Mutex<()>>,
     /// How many changes the standby has; everything once no commit waits for a standby any more.
-    standby_has: watch::Sender<usize>,
-    interrupted: watch::Sender<(u64, Interruption)>,
+    standby_has: Watched<usize>,
+    interrupted: Watched<(u64, Interruption)>,
     /// How often the server was started. A session does not outlive the start in which it began.
-    pub(super) starts: watch::Sender<u64>,
+    pub(super) starts: Watched<u64>,
     /// Whether nothing passes between the server and the nodes.
-    pub(super) isolated: watch::Sender<bool>,
+    pub(super) isolated: Watched<bool>,
 }
 
 /// A primary with its standby. Their places change with each promotion.
@@ -111,10 +111,10 @@ impl Cluster {
         let place = |accepts_changes| Place {
             server: Mutex::new(Server { timeline: 1, accepts_changes, wal: Vec::new(), tables: Tables::empty(now) }),
             row: Arc::default(),
-            standby_has: watch::Sender::new(0),
-            interrupted: watch::Sender::new((0, Interruption::Cancel)),
-            starts: watch::Sender::new(0),
-            isolated: watch::Sender::new(false),
+            standby_has: Watched::new(0),
+            interrupted: Watched::new((0, Interruption::Cancel)),
+            starts: Watched::new(0),
+            isolated: Watched::new(false),
         };
         Arc::new(Self { places: [place(true), place(false)], planted, now, chance })
     }
@@ -136,33 +136,33 @@ impl Cluster {
 
     /// Sends the standby of a server the next change that it lacks.
     pub(super) fn replicate(&self, primary: usize) {
-        let has = *self.places[primary].standby_has.borrow();
+        let has = self.places[primary].standby_has.get();
         let Some(change) = self.server(primary).wal.get(has).cloned() else { return };
         let mut standby = self.server(1 - primary);
         standby.tables.apply(&change);
         standby.wal.push(change);
         drop(standby);
-        self.places[primary].standby_has.send_replace(has + 1);
+        self.places[primary].standby_has.set(has + 1);
     }
 
     /// Cancels or terminates the sessions whose commits wait for the standby.
     pub(super) fn interrupt(&self, at: usize, how: Interruption) {
-        self.places[at].interrupted.send_modify(|(times, last)| (*times, *last) = (*times + 1, how));
+        self.places[at].interrupted.change(|(times, last)| (*times, *last) = (*times + 1, how));
     }
 
     /// Ends all sessions of a server. What waited for the standby is recorded there, and seen.
     pub(super) fn restart(&self, at: usize) {
-        self.places[at].starts.send_modify(|it| *it += 1);
+        self.places[at].starts.change(|it| *it += 1);
     }
 
     /// Cuts a server off from the nodes, or ends that. What was sent meanwhile arrives then.
     pub(super) fn isolate(&self, at: usize, is_isolated: bool) {
-        self.places[at].isolated.send_replace(is_isolated);
+        self.places[at].isolated.set(is_isolated);
     }
 
     /// Lets no commit of a server wait for a standby any more.
     pub(super) fn detach(&self, at: usize) {
-        self.places[at].standby_has.send_replace(EVERYTHING);
+        self.places[at].standby_has.set(EVERYTHING);
     }
 
     /// Makes the standby of a server a primary, with what it has. The former primary goes on.
@@ -188,7 +188,7 @@ impl Cluster {
         let has = copy.wal.len();
         drop(primary);
         *self.server(former) = copy;
-        self.places[1 - former].standby_has.send_replace(has);
+        self.places[1 - former].standby_has.set(has);
     }
 
     /// Waits until the standby has everything that is seen on a server.
@@ -199,13 +199,12 @@ impl Cluster {
 
     async fn wait_for_standby(&self, at: usize, wanted: usize) -> Result<(), sqlx::Error> {
         let place = &self.places[at];
-        let (mut has, mut interrupted, mut starts) =
-            (place.standby_has.subscribe(), place.interrupted.subscribe(), place.starts.subscribe());
+        let (interruptions, start) = (place.interrupted.get().0, place.starts.get());
         tokio::select! {
             biased;
-            _ = has.wait_for(|it| *it >= wanted) => Ok(()),
-            _ = starts.changed() => Err(lost("the server was restarted")),
-            _ = interrupted.changed() => match interrupted.borrow().1 {
+            _ = place.standby_has.until(|it| it >= wanted) => Ok(()),
+            _ = place.starts.until(|it| it != start) => Err(lost("the server was restarted")),
+            (_, how) = place.interrupted.until(|it| it.0 != interruptions) => match how {
                 Interruption::Cancel if self.planted == Planted::SilentCancel => Ok(()),
                 Interruption::Cancel => Err(sqlx::Error::Protocol("the wait for the standby was cut short".to_owned())),
                 Interruption::Terminate => Err(lost("the session was ended")),

@@ -6,6 +6,7 @@ mod chance;
 mod cluster;
 mod session;
 mod tables;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

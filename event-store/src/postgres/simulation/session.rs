@@ -40,7 +40,7 @@ impl Database for Reached {
     async fn open(&self) -> Result<ModelSession, sqlx::Error> {
         let (cluster, at) = (Arc::clone(&self.cluster), *self.leads_to.borrow());
         cluster.chance.pause().await;
-        let start = *cluster.places[at].starts.borrow();
+        let start = cluster.places[at].starts.get();
         Ok(ModelSession { cluster, at, start, locked: None })
     }
 
@@ -56,7 +56,7 @@ impl ModelSession {
         &self,
         statement: impl Future<Output = Result<T, sqlx::Error>> + Send + 'static,
     ) -> Result<T, sqlx::Error> {
-        if *self.cluster.places[self.at].starts.borrow() != self.start {
+        if self.cluster.places[self.at].starts.get() != self.start {
             return Err(lost("the server was restarted"));
         }
         let fate = self.cluster.chance.below(100);
@@ -64,12 +64,13 @@ impl ModelSession {
         if fate == 0 {
             return Err(lost("the statement was lost"));
         }
-        let mut isolated = self.cluster.places[self.at].isolated.subscribe();
+        let (cluster, at) = (Arc::clone(&self.cluster), self.at);
         let carried_out = tokio::spawn(async move {
+            let isolated = &cluster.places[at].isolated;
             sleep(delay).await;
-            let _ = isolated.wait_for(|it| !*it).await;
+            isolated.until(|it| !it).await;
             let answer = statement.await;
-            let _ = isolated.wait_for(|it| !*it).await;
+            isolated.until(|it| !it).await;
             answer
         });
         match fate {
