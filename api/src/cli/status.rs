@@ -220,10 +220,10 @@ async fn processes(
     told: &mut Vec<(String, String)>,
 ) -> Result<(), sqlx::Error> {
     // A node draws its id when it starts: processes with one id are with one node.
-    let sql = "select name, position, held_until, right(held_by::text, 6) from log.processes order by name";
-    let all: Vec<(String, i64, Option<DateTime<Utc>>, Option<String>)> = sqlx::query_as(sql).fetch_all(db).await?;
+    let sql = "select name, position, held_until, coalesce('node ' || right(held_by::text, 6), '')
+                 from log.processes order by name";
+    let all: Vec<(String, i64, Option<DateTime<Utc>>, String)> = sqlx::query_as(sql).fetch_all(db).await?;
     for (name, position, held_until, holder) in all {
-        let holder = format!("node {}", holder.unwrap_or_default());
         let text = format!("{}; {}", behind(position, head), lease(held_until, now, &holder));
         told.push((format!("process {name}"), text));
     }
