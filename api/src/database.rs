@@ -1,13 +1,10 @@
-use std::sync::Arc;
-
-use hims_event_store::EventStore;
-use hims_projections::{Rebuild, migrations, roles};
+use hims_projections::{migrations, roles};
 use log::LevelFilter;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgPool};
 
 use crate::connections::{DatabaseError, Following, PROGRAM, Primary, Work, servers_of};
-use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, give_way, refuse_foreign};
+use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, refuse_foreign};
 use crate::keys::keys_of;
 use crate::slow::Slow;
 use crate::{HospitalError, Purpose, Settings};
@@ -16,7 +13,6 @@ use crate::{HospitalError, Purpose, Settings};
 pub(crate) struct Database {
     primary: Primary,
     migrations: Primary,
-    /// The embedded PostgreSQL, if this process has started it.
     embedded: Option<EmbeddedPostgres>,
     /// The superuser of the embedded PostgreSQL.
     superuser: Option<Primary>,
@@ -103,14 +99,6 @@ impl Database {
         }
         migrator.close().await;
         Ok(())
-    }
-
-    /// A rebuild of the read tables, which gives way to what else the embedded PostgreSQL does. A server elsewhere cannot
-    /// be told.
-    pub(crate) fn rebuild(&self, store: &Arc<dyn EventStore>, owner: &PgPool) -> Rebuild {
-        let rebuild = Rebuild::new(Arc::clone(store), owner.clone());
-        // Only the embedded PostgreSQL is sure to be on this machine.
-        if self.superuser.is_some() { rebuild.giving_way(give_way) } else { rebuild }
     }
 
     /// Returns when the embedded PostgreSQL ends unexpectedly. For any other database, never returns.

@@ -35,8 +35,8 @@ pub async fn within<T>(
 
 /// Waits for work on a session that takes as long as it takes, such as a comparison of everything that is claimed. The
 /// work is not cut while the session lives: every ten seconds another connection asks whether it does, and the log says
-/// so when the work stands still, because somebody else holds a lock or this program sends nothing. `what` names the work
-/// in the log.
+/// so when the work stands still, because somebody else holds a lock or this program sends nothing. `what` names the
+/// work in the log.
 ///
 /// # Errors
 /// The error of the work; an I/O error of the kind `TimedOut` when the session is gone, or when the database has not

@@ -6,7 +6,6 @@ use hims_projections::{Rebuilt, Target};
 
 use super::log::complain;
 use super::{Failure, bar, say};
-use crate::embedded::NICE;
 use crate::{Hospital, Purpose, Settings};
 
 /// As of when the read tables are made: a position of the log or an instant.
@@ -41,8 +40,6 @@ pub(super) async fn rebuild(
     let head = hospital.store.current_head().await?;
     let bar = bar(Some(head.unsigned_abs()), "{bar:40} {pos}/{len} events, {per_sec}");
     let rebuild = hospital.rebuild();
-    // A server beside it goes first. Where that is refused, the rebuild works all the same.
-    let _ = rustix::process::nice(NICE);
     let rebuilt = rebuild.run(&target, |position| bar.set_position(position.unsigned_abs())).await;
     bar.finish_and_clear();
     hospital.close().await;

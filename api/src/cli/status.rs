@@ -74,7 +74,7 @@ async fn look(
     Work::Project.set_up(db).await?;
     read_tables(db, (standing, &addresses), head, now, &mut told).await?;
     if let Some(position) = Rebuild::underway(db).await? {
-        told.push(("rebuild".to_owned(), behind(position, head)));
+        told.push(("rebuild".to_owned(), format!("has come to position {position}")));
     }
     failures(db, &mut told).await?;
     partitions(db, &mut told).await?;
@@ -102,7 +102,7 @@ async fn addresses(db: &mut PgConnection) -> Result<HashMap<i32, String>, sqlx::
 }
 
 fn place(address: Option<&str>) -> String {
-    address.map_or_else(|| "on this machine".to_owned(), |it| format!("at {it}"))
+    address.map_or_else(|| "at the database".to_owned(), |it| format!("at {it}"))
 }
 
 /// Tells of the replicas that answer reads.
@@ -185,6 +185,10 @@ async fn erasures(db: &mut PgConnection, told: &mut Vec<(String, String)>) -> Re
     Ok(())
 }
 
+async fn has_checkpoint(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select to_regclass('projection_checkpoint') is not null").fetch_one(db).await
+}
+
 async fn read_tables(
     db: &mut PgConnection,
     (standing, addresses): (Standing, &HashMap<i32, String>),
@@ -193,7 +197,7 @@ async fn read_tables(
     told: &mut Vec<(String, String)>,
 ) -> Result<(), sqlx::Error> {
     let text = match standing {
-        Standing::Current | Standing::Newer => {
+        Standing::Current | Standing::Newer if has_checkpoint(db).await? => {
             let sql = "select position, held_until, held_by, (select count(*) from projection_failures)
                          from projection_checkpoint";
             let (position, held_until, session, parked): (i64, Option<DateTime<Utc>>, Option<i32>, i64) =
@@ -206,7 +210,9 @@ async fn read_tables(
             }
             text
         }
-        Standing::Due | Standing::TakenBack => "missing or of another form; a server makes new ones".to_owned(),
+        Standing::Current | Standing::Newer | Standing::Due | Standing::TakenBack => {
+            "missing or of another form; a server makes new ones".to_owned()
+        }
         Standing::Beyond => "they show events that the log does not hold; see `hims doctor`".to_owned(),
     };
     told.push(("read tables".to_owned(), text));

@@ -184,6 +184,8 @@ impl Primary {
     pub(crate) fn follow(&self) -> Following {
         let primary = self.clone();
         let following = self.has_choice().then(|| {
+            // An alert sees a number grow, and not how it begins.
+            metrics::counter!("hims_failovers_total").increment(0);
             tokio::spawn(async move {
                 let mut lookouts: Vec<_> = primary.0.all.iter().cloned().map(Lookout::at).collect();
                 loop {

@@ -15,7 +15,6 @@ mod postmaster;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::process::{Pid, setpriority_process};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::sync::{oneshot, watch};
 
@@ -155,18 +154,6 @@ impl Drop for EmbeddedPostgres {
         if !*self.gone.borrow() {
             postmaster::interrupt(self.pid);
         }
-    }
-}
-
-/// How much a rebuild gives way, as `nice` counts. It still works when others work all the time.
-pub(crate) const NICE: i32 = 10;
-
-/// Lets a session of an embedded server give way to all others, for as long as it lasts.
-pub(crate) fn give_way(session: i32) {
-    let given = Pid::from_raw(session).map(|it| setpriority_process(Some(it), NICE));
-    // It works all the same.
-    if let Some(Err(error)) = given {
-        tracing::debug!(%error, session, "a session does not give way to others");
     }
 }
 

@@ -80,7 +80,7 @@ impl Hospital {
     }
 
     /// For how many months the audit log has partitions ahead; when rows were archived last, in seconds since 1970, 0
-    /// for never.
+    /// for never and where nobody archives by schedule.
     async fn measure_archives(&self) -> Result<(), sqlx::Error> {
         let mut db = lend(&self.projectors).await?;
         let today = self.store.clock().now().date_naive();
@@ -88,7 +88,10 @@ impl Hospital {
         let looked = looked.await;
         let (ahead, archiving) = db.back(looked)?;
         gauge("hims_audit_months_ahead", ahead);
-        gauge("hims_archive_timestamp_seconds", archiving.run_at.map_or(0, |it| it.timestamp()));
+        gauge(
+            "hims_archive_timestamp_seconds",
+            archiving.run_at.filter(|_| self.archives).map_or(0, |it| it.timestamp()),
+        );
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use hims_event_store::{EventStore, MasterKeys, NodeClock, PgEventStore, PgFiles,
 use hims_projections::migrations::MigrationError;
 use hims_projections::presence::{self, Presence};
 use hims_projections::query::Shape;
-use hims_projections::{Rebuild, Runner, RunnerHandle, Standing, migrations};
+use hims_projections::{Rebuild, Runner, RunnerHandle, Standing};
 use sqlx::PgPool;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -64,7 +64,7 @@ pub enum HospitalError {
     Database(#[from] sqlx::Error),
     /// A migration failed, the login may not run migrations, or the database is newer than this program.
     #[error(transparent)]
-    Migrate(#[from] migrations::MigrationError),
+    Migrate(MigrationError),
     /// The master key cannot be had.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -159,6 +159,8 @@ pub struct Hospital {
     /// The master keys with which the hospital was opened.
     pub(crate) keys: MasterKeys,
     pub(crate) source_of_keys: KeySource,
+    /// Whether this node archives by itself.
+    archives: bool,
     /// How far the server is on its way to its end.
     pub(crate) stage: watch::Sender<Stage>,
 }
@@ -222,10 +224,7 @@ impl Hospital {
         let (keys, source_of_keys) = keys_of(settings, purpose).await?;
         let database = Database::open(settings, purpose).await?;
         let owner = database.owner();
-        let presence = Presence::announce(owner.clone(), keys.ids()).await.map_err(|error| match error {
-            MigrationError::Database(error) => HospitalError::Database(error),
-            error => error.into(),
-        })?;
+        let presence = Presence::announce(owner.clone(), keys.ids()).await?;
         bring_up_to_date(&database, &owner, purpose).await?;
         let primary = database.primary();
         let [writers, history] = [12, 4].map(|connections| primary.pool(connections, Work::Write));
@@ -241,7 +240,7 @@ impl Hospital {
             Purpose::Inspect => None,
             // Only a server makes new read tables: a short command would end in the middle of the rebuild.
             purpose => {
-                let renewal = (purpose == Purpose::Serve).then(|| database.rebuild(&store, &owner));
+                let renewal = (purpose == Purpose::Serve).then(|| Rebuild::new(Arc::clone(&store), owner.clone()));
                 Some(Runner::start(Arc::clone(&store), projectors.clone(), owner.clone(), renewal).await?)
             }
         };
@@ -273,7 +272,7 @@ impl Hospital {
                 files: files.clone(),
                 primary: primary.clone(),
                 owner: owner.clone(),
-                rebuild: database.rebuild(&reported, &owner),
+                rebuild: Rebuild::new(Arc::clone(&reported), owner.clone()),
                 time_zone: settings.time_zone,
             });
             start_processes(processes, &settings.of_processes(), &post, &maker)
@@ -308,6 +307,7 @@ impl Hospital {
             backups: KnownBackup::new(settings.backup_hours),
             keys,
             source_of_keys,
+            archives: years.is_some(),
             stage,
         })
     }
@@ -330,7 +330,7 @@ impl Hospital {
 
     /// A rebuild of the read tables.
     pub(crate) fn rebuild(&self) -> Rebuild {
-        self.database.rebuild(&self.store, &self.owner)
+        Rebuild::new(Arc::clone(&self.store), self.owner.clone())
     }
 
     /// Whether no other program works with the database.

@@ -1,6 +1,7 @@
 //! What the hospital needs of its database before it opens.
 
 use hims_event_store::{StoreError, VaultError};
+use hims_projections::migrations::MigrationError;
 use hims_projections::roles;
 use sqlx::PgPool;
 
@@ -32,4 +33,13 @@ pub(super) async fn bring_up_to_date(
 pub(super) fn not_opened(error: StoreError, source_of_keys: &KeySource) -> HospitalError {
     let StoreError::Vault(VaultError::OtherMasterKey(id)) = error else { return error.into() };
     HospitalError::OtherKey { source_of_keys: source_of_keys.clone(), id }
+}
+
+impl From<MigrationError> for HospitalError {
+    fn from(error: MigrationError) -> Self {
+        match error {
+            MigrationError::Database(error) => Self::Database(error),
+            error => Self::Migrate(error),
+        }
+    }
 }

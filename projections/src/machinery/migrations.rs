@@ -106,7 +106,10 @@ pub enum MigrationError {
     )]
     NotTheOwner,
     /// A newer release applied migrations that this program does not know.
-    #[error("the database is newer than this program, which does not know its migrations {}: use the newer program", .0.join(", "))]
+    #[error(
+        "the database is newer than this program, which does not know its migrations {}: use the newer program",
+        .0.join(", ")
+    )]
     Newer(Vec<String>),
     /// The migrations to take back include one that keeps the log, and events exist.
     #[error(

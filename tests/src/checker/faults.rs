@@ -29,8 +29,8 @@ pub(super) enum Fault {
     KillStandby,
     /// The standby stands still and goes on.
     PauseStandby,
-    /// The standby receives nothing more, something happens to the commits that wait for it, and it takes the place of the
-    /// primary, which is cut off, comes back, and becomes the standby in the end.
+    /// The standby receives nothing more, something happens to the commits that wait for it, and it takes the place of
+    /// the primary, which is cut off, comes back, and becomes the standby in the end.
     Promote(Stranding),
     /// `kill -9` of the Redis, which is started again, empty.
     KillRedis,

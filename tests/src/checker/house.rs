@@ -108,8 +108,8 @@ impl House {
         copy
     }
 
-    /// Replaces the files of the primary, which does not run, with those of a copy. The standby, which has more, is made
-    /// anew.
+    /// Replaces the files of the primary, which does not run, with those of a copy. The standby, which has more, is
+    /// made anew.
     pub(super) async fn put_back(&mut self, copy: &Path) {
         let place = self.databases.primary().data();
         std::fs::remove_dir_all(&place).expect("the files are removed");

@@ -144,7 +144,8 @@ async fn nothing_that_was_answered_is_lost_when_the_standby_takes_over() {
         pair.promote().await;
         work.goes_on().await;
         let before = pair.bring_back().await;
-        // The batch that was under way when the network was cut may still arrive at the former primary, and nothing after.
+        // The batch that was under way when the network was cut may still arrive at the former primary, and nothing
+        // after.
         work.goes_on().await;
         let left = pair.standby().position().await;
         assert!(left <= before + WORKERS, "round {round}, {fate:?}: {before} to {left} is more than one batch");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Output, Stdio};
 
 use serde_json::json;
-use sqlx::{Executor as _, PgConnection};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -150,33 +150,37 @@ async fn a_run_that_was_killed_is_gone_on_with_and_ends_with_the_same() {
     a_rebuild_that_is_killed_or_stopped_is_in_nobodys_way(&killed, &folder).await;
 }
 
-/// Starts a rebuild, and waits until some of the log is in its tables.
-async fn rebuilding(database: &TestDatabase, folder: &TempDir) -> Child {
+/// Starts a rebuild, and holds it up in the middle of its work until the returned session is gone.
+async fn rebuilding(database: &TestDatabase, folder: &TempDir) -> (Child, PgConnection) {
     let mut superuser = database.superuser().await;
     let mut rebuild = on(database, folder);
-    let mut running = rebuild.arg("rebuild").stderr(Stdio::piped()).spawn().expect("the program starts");
+    let running = rebuild.arg("rebuild").stderr(Stdio::piped()).spawn().expect("the program starts");
+    // The tables are there before the first batch is read, and the checkpoint moves with each batch.
     let is_there = "select to_regclass('hims_rebuild.projection_checkpoint') is not null";
-    let has_begun = "select exists (select from hims_rebuild.projection_checkpoint where position > 0)";
-    for sql in [is_there, has_begun] {
-        while !sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut superuser).await.expect("an answer") {
-            assert!(running.try_wait().expect("its status").is_none(), "it is over before anybody could stop it");
-        }
-    }
-    running
+    while !sqlx::query_scalar::<_, bool>(is_there).fetch_one(&mut superuser).await.expect("an answer") {}
+    superuser.execute("begin; lock table hims_rebuild.projection_checkpoint in exclusive mode").await.expect("held");
+    let waits = "select exists (select from pg_stat_activity where datname = current_database()
+                                and application_name = 'hims rebuild' and wait_event_type = 'Lock')";
+    let mut looking = database.superuser().await;
+    until(async || sqlx::query_scalar(waits).fetch_one(&mut looking).await.expect("an answer")).await;
+    (running, superuser)
 }
 
 async fn a_rebuild_that_is_killed_or_stopped_is_in_nobodys_way(database: &TestDatabase, folder: &TempDir) {
     let run = |arguments: &[&str]| on(database, folder).args(arguments).output().expect("the program runs");
-    let mut killed = rebuilding(database, folder).await;
+    let (mut killed, held) = rebuilding(database, folder).await;
     killed.kill().expect("it is killed");
     killed.wait().expect("it ends");
+    held.close().await.expect("let go");
     let again = run(&["rebuild"]);
     assert_eq!(again.status.code(), Some(0), "{again:?}");
 
-    let stopped = rebuilding(database, folder).await;
+    let (stopped, held) = rebuilding(database, folder).await;
     signal(stopped.id(), "STOP");
     let told = run(&["status"]);
-    assert!(text(&told.stdout).lines().any(|it| it.starts_with("rebuild ") && it.contains(" behind")), "{told:?}");
+    let is_told = |it: &str| it.starts_with("rebuild ") && it.contains("has come to position");
+    assert!(text(&told.stdout).lines().any(is_told), "{told:?}");
+    held.close().await.expect("let go");
     let refused = run(&["rebuild"]);
     assert!(text(&refused.stderr).contains("another process is making or dropping read tables"), "{refused:?}");
     // After half a minute in which it has done nothing, another one may take its place.

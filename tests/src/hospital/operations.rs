@@ -236,7 +236,8 @@ async fn the_standby_takes_the_place_of_a_lost_primary() {
     let reception = Client::new(node.base.clone(), Arc::default()).login("reception").await;
     let before = reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;
     pair.primary_mut().kill().await;
-    let [promoting, copying] = blocks_of(OPERATIONS, "The primary is lost", "sh")[..] else { panic!("two blocks") };
+    let blocks = blocks_of(OPERATIONS, "The primary is lost", "sh");
+    let [promoting, copying, waiting] = blocks[..] else { panic!("three blocks") };
     let superuser = |of: &Place| url(&of.server().superuser_options(), "postgres", "postgres");
     let (standby, key) = (superuser(pair.standby()), settings.master_key_file.as_ref().expect("a file"));
     let key = key.display().to_string();
@@ -247,9 +248,9 @@ async fn the_standby_takes_the_place_of_a_lost_primary() {
     ];
     let said = run(promoting, folder.path(), &variables);
     assert!(said.contains("is the primary, in timeline 2") && said.contains("no commit waits for a standby"), "{said}");
-    until(async || reception.command("register-patient", person("Ida", "Amsel", 78)).await.status != 503).await;
+    until(async || reception.command("register-patient", person("Ida", "Amsel", 78)).await.status < 500).await;
     assert_eq!(reception.row("patients", &before).await["last_name"], "Nachtigall");
-    pair.has_promoted();
+    pair.note_promotion();
     pair.follow_with(|primary, data| {
         let (primary, data) = (superuser(primary), data.display().to_string());
         // Without a disk that must be waited for.
@@ -257,6 +258,8 @@ async fn the_standby_takes_the_place_of_a_lost_primary() {
         run(&fast, folder.path(), &[("PRIMARY", primary.as_str()), ("DATA", &data)]);
     })
     .await;
+    run(waiting, folder.path(), &[("PRIMARY", superuser(pair.primary()).as_str())]);
+    pair.until_synchronous().await;
     reception.did("register-patient", person("Berta", "Meise", 79)).await;
     pair.stop().await;
 }

@@ -254,9 +254,9 @@ async fn the_status_and_the_doctor_tell_of_the_log_the_tables_and_the_processes(
     let said = told("status");
     let line = |subject: &str| said.lines().find(|line| line.starts_with(subject)).unwrap_or_else(|| panic!("{said}"));
     let head = *hospital.node.store.head().borrow();
-    assert!(line("programs").contains("1 at work with the database: on this machine for "), "{said}");
+    assert!(line("programs").contains("1 at work with the database: at the database for "), "{said}");
     assert!(line("log ").contains(&format!("position {head}, ")), "{said}");
-    let up_to_date = format!("position {head}, up to date; a node on this machine works on it");
+    let up_to_date = format!("position {head}, up to date; a node at the database works on it");
     assert!(line("read tables").contains(&up_to_date), "{said}");
     assert!(line("process charges").contains("up to date; node "), "{said}");
     assert!(line("failures").ends_with(" 0 of processes"), "{said}");

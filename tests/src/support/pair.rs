@@ -25,8 +25,6 @@ pub(crate) enum Stranding {
 pub(crate) const STRANDINGS: [Stranding; 4] =
     [Stranding::Cancel, Stranding::Terminate, Stranding::Restart, Stranding::Detach];
 
-/// Whether each commit waits for the standby, which is there.
-const IS_FOLLOWED: &str = "select exists (select from pg_stat_replication where sync_state = 'sync')";
 /// Appends that wait for the standby, each in a statement of its own or at the end of a transaction.
 const APPENDS: &str = "from pg_stat_activity
     where wait_event = 'SyncRep' and usename = 'hims' and (query like '%log.head%' or query ilike 'commit%')";
@@ -167,7 +165,7 @@ impl Pair {
         let primary = self.primary();
         primary.tell("alter system set synchronous_standby_names = '*'").await;
         primary.tell("select pg_reload_conf()").await;
-        primary.until(IS_FOLLOWED).await;
+        self.until_synchronous().await;
     }
 
     /// The URL of the primary, which names both servers.
@@ -248,11 +246,11 @@ impl Pair {
         self.primary().proxy.isolate();
         self.standby().tell("select pg_promote()").await;
         self.standby().tell("alter system reset primary_conninfo").await;
-        self.has_promoted();
+        self.note_promotion();
     }
 
     /// Takes note that somebody has promoted the standby.
-    pub(crate) fn has_promoted(&mut self) {
+    pub(crate) fn note_promotion(&mut self) {
         self.primary = 1 - self.primary;
     }
 
@@ -274,23 +272,27 @@ impl Pair {
         self.synchronise().await;
     }
 
-    /// Makes the other server a standby, from a copy that somebody makes of the primary's data into a folder, and for
-    /// which somebody makes each commit wait.
+    /// Makes the other server a standby, from a copy that somebody makes of the primary's data into a folder.
     pub(crate) async fn follow_with(&mut self, copy: impl FnOnce(&Place, &Path)) {
         let (folder, primary) = (self.folder(), self.primary());
         copy(primary, &folder.path().join("postgres"));
         let server = start_on_copy(primary.folder.path(), self.options(&folder)).await;
         self.replace_standby(server, folder).await;
-        self.primary().until(IS_FOLLOWED).await;
+        self.primary().until("select exists (select from pg_stat_replication where state = 'streaming')").await;
+    }
+
+    /// Waits until each commit of the primary waits for the standby, which is there.
+    pub(crate) async fn until_synchronous(&self) {
+        self.primary().until("select exists (select from pg_stat_replication where sync_state = 'sync')").await;
     }
 
     async fn replace_standby(&mut self, server: EmbeddedPostgres, folder: TempDir) {
         let former = self.standby_mut();
         former.proxy.lead_to(&server.connect_options());
-        former.folder = folder;
         if let Some(server) = former.server.replace(server) {
             server.stop().await;
         }
+        former.folder = folder;
     }
 
     /// Stops both.

@@ -322,7 +322,9 @@ async fn grants(pool: &PgPool, found: &mut Findings) -> Result<(), sqlx::Error> 
 async fn tables(pool: &PgPool, found: &mut Findings) -> Result<(), sqlx::Error> {
     match migrations::standing(pool).await? {
         Standing::Current => found.fine("read tables: of this program's form"),
-        Standing::Newer => found.advice("read tables: a newer release made them; this program only reads them"),
+        Standing::Newer => {
+            found.advice("read tables: a newer release works with the database; this program only reads them");
+        }
         Standing::Due | Standing::TakenBack => {
             found.advice("read tables: missing or of another form: a server or `hims rebuild` makes new ones");
         }

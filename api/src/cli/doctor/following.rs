@@ -38,12 +38,14 @@ pub(super) async fn following(db: &mut PgConnection, found: &mut Findings) -> Re
         Some(lag) if lag > LAG => found.advice(format!(
             "read tables: they are {lag} events behind the log: start a server, or see the log of the servers for why"
         )),
-        _ => found.fine("read tables: close to the end of the log"),
+        Some(_) => found.fine("read tables: close to the end of the log"),
+        // That the checkpoint is gone is told elsewhere.
+        None => {}
     }
     if parked > 0 {
         found.fault(format!(
             "read tables: {parked} streams are parked, and what happened to them since is not shown: see \
-             `projection_failures` for the cause, remove it, then run `hims rebuild`"
+             `projection_failures` for the cause, remove the cause, then run `hims rebuild`"
         ));
     }
     if failed > 0 {

@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-/// A value that tasks wait for. A channel of tokio (`watch`) wakes those who wait in an order by chance; this wakes them in
-/// the order in which they came, so that a seed repeats what happened.
+/// A value that tasks wait for. A channel of tokio (`watch`) wakes those who wait in an order by chance; this wakes
+/// them in the order in which they came, so that a seed repeats what happened.
 pub(super) struct Watched<T> {
     value: Mutex<T>,
     changed: Notify,

@@ -52,7 +52,6 @@ impl Rebuild {
                 let scaffold = Scaffold::take_down(db, schema).await?;
                 let mut aside = self.pool.acquire().await?.detach();
                 execute(&mut aside, &format!("{settings}; set application_name = '{NAME}'")).await?;
-                self.begin(&mut aside).await?;
                 let erased = self.project(db, Some(&mut aside), &mut position, loaded, progress).await?;
                 scaffold.put_up(db, &mut aside).await?;
                 aside.close().await?;

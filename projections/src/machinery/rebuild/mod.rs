@@ -103,19 +103,12 @@ pub struct Rebuild {
     pub store: Arc<dyn EventStore>,
     /// The database. The login of the pool must be a member of the role that owns the read tables.
     pub pool: PgPool,
-    gives_way: Option<fn(i32)>,
 }
 
 impl Rebuild {
     /// A rebuild from a log, on connections of a login that is a member of the role that owns the read tables.
     pub fn new(store: Arc<dyn EventStore>, pool: PgPool) -> Self {
-        Self { store, pool, gives_way: None }
-    }
-
-    /// The rebuild, whose sessions give way to others: the function is called with the process id of each session.
-    #[must_use]
-    pub fn giving_way(self, gives_way: fn(i32)) -> Self {
-        Self { gives_way: Some(gives_way), ..self }
+        Self { store, pool }
     }
 
     /// Makes the tables. `progress` is called with the position after each batch.
@@ -128,7 +121,7 @@ impl Rebuild {
             schema::check_name(&mut db, schema).await?;
         }
         lock(&mut db).await?;
-        let session = self.begin(&mut db).await?;
+        let session = session_of(&mut db).await?;
         let making = Box::pin(self.make(&mut db, target, progress));
         let made = while_it_lives(&self.pool, session, WHAT, making).await;
         close(db).await;
@@ -142,7 +135,7 @@ impl Rebuild {
     pub async fn run_if_due(&self, progress: impl FnMut(Position) + Send) -> Result<Option<Rebuilt>, RebuildError> {
         let mut db = self.pool.acquire().await?.detach();
         lock(&mut db).await?;
-        let session = self.begin(&mut db).await?;
+        let session = session_of(&mut db).await?;
         let made = match within(LONG_ANSWER, form::look(&mut db)).await {
             Ok(living) if living.standing == Standing::Due => {
                 let making = Box::pin(self.make(&mut db, &Target::Swap, progress));
@@ -170,18 +163,11 @@ impl Rebuild {
             return Ok(None);
         }
         let sql = format!("select position from {checkpoint}");
-        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_optional(db).await
-    }
-
-    /// Lets a session of the rebuild give way to others. Answers its process id.
-    async fn begin(&self, db: &mut PgConnection) -> Result<i32, sqlx::Error> {
-        let session = session_of(db).await?;
-        if let Some(gives_way) = self.gives_way {
-            gives_way(session);
-            // Those who would help the session are processes of their own, which would not give way.
-            execute(db, "set max_parallel_maintenance_workers = 0").await?;
+        match sqlx::query_scalar(AssertSqlSafe(sql)).fetch_optional(db).await {
+            // The rebuild has ended in this moment: there is no such table, or no such schema.
+            Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P01" | "3F000")) => Ok(None),
+            told => told,
         }
-        Ok(session)
     }
 
     /// Makes the tables in a schema with a temporary name, and gives the schema its final name at the end, so that the
