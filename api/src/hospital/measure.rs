@@ -88,10 +88,8 @@ impl Hospital {
         let looked = looked.await;
         let (ahead, archiving) = db.back(looked)?;
         gauge("hims_audit_months_ahead", ahead);
-        gauge(
-            "hims_archive_timestamp_seconds",
-            archiving.run_at.filter(|_| self.archives).map_or(0, |it| it.timestamp()),
-        );
+        let archived_at = archiving.run_at.filter(|_| self.archives);
+        gauge("hims_archive_timestamp_seconds", archived_at.map_or(0, |it| it.timestamp()));
         Ok(())
     }
 
