@@ -32,7 +32,6 @@ pub mod beside;
 pub mod bounded;
 pub mod chain;
 mod clock;
-mod courtesy;
 mod error;
 mod memory;
 mod metadata;
@@ -50,7 +49,6 @@ pub mod verify;
 
 pub use append::{Append, Appended, Claim, Guard, NewEvent, Receipt, StreamAppend};
 pub use clock::{LogClock, NodeClock};
-pub use courtesy::give_way;
 pub use error::{AppendError, StoreError};
 pub use memory::MemoryEventStore;
 pub use metadata::{Actor, Metadata, Subject};

@@ -8,7 +8,6 @@ use uuid::Uuid;
 use crate::vault::{SubjectKey, is_sealed};
 use crate::{
     Append, AppendError, Booked, Claim, Guard, Opened, Receipt, Recorded, StoreError, Upcasters, Vault, VaultError,
-    give_way,
 };
 
 /// An append in the form in which it is stored: personal values sealed, keys blinded, events serialised.
@@ -175,13 +174,10 @@ pub(crate) async fn open(
     let subjects: Vec<Option<Uuid>> =
         events.iter().map(|event| if is_sealed(&event.data) { event.subject_id() } else { None }).collect();
     let keys = vault.keys(subjects.iter().flatten().copied().collect()).await?;
-    let mut opened = Vec::with_capacity(events.len());
-    for (nth, (event, subject)) in events.into_iter().zip(subjects).enumerate() {
-        give_way(nth).await;
-        let key = subject.and_then(|id| keys.get(&id)).cloned().unwrap_or(Ok(None));
-        opened.push(open_one(upcasters, event, key));
-    }
-    Ok(opened)
+    let opened = events.into_iter().zip(subjects).map(|(event, subject)| {
+        open_one(upcasters, event, subject.and_then(|id| keys.get(&id)).cloned().unwrap_or(Ok(None)))
+    });
+    Ok(opened.collect())
 }
 
 /// Opens one event. When its sealed values do not open, its content becomes null: then only this event fails to decode.

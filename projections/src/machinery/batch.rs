@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 use hims_domain::erasure::Person;
 use hims_event_store::chain::Hash;
-use hims_event_store::{EventStore, Opened, Position, StoreError, give_way};
+use hims_event_store::{EventStore, Opened, Position, StoreError};
 use sqlx::PgConnection;
 use thiserror::Error;
 use uuid::Uuid;
@@ -139,8 +139,7 @@ impl Batch {
         let erased_ids: Vec<_> = erased.iter().map(|it| it.id()).collect();
         store.vault().forget(&erased_ids, timeline);
         let (mut decoded, mut unreadable) = (Vec::with_capacity(events.len()), Vec::new());
-        for (nth, opened) in store.open(events).await?.into_iter().enumerate() {
-            give_way(nth).await;
+        for opened in store.open(events).await? {
             match Decoded::read(opened) {
                 Ok(event) => decoded.push(event),
                 Err(unread) => unreadable.push(*unread),
@@ -248,8 +247,7 @@ async fn write(
     has_archive: bool,
 ) -> Result<(), ProjectError> {
     let mut changes = AllChanges::default();
-    for (nth, event) in events.iter().enumerate() {
-        give_way(nth).await;
+    for event in events {
         changes.project(event, store.vault());
     }
     let mut named = Vec::new();
