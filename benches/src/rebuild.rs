@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hims_api::{Hospital, Purpose};
@@ -10,6 +11,7 @@ use hims_commands::medication::AddMedication;
 use hims_commands::{Caller, Password, Request};
 use hims_projections::{Rebuild, Target, migrations};
 use serde_json::json;
+use sqlx::postgres::PgPoolOptions;
 use tokio::sync::Semaphore;
 
 use crate::http::{Caller as Visitor, callers, head, posts};
@@ -51,7 +53,7 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
     println!("{:<20} {before:>10.1} MiB before", "rebuild-memory");
     report.write(figure("rebuild-memory", peak, "MiB", 1_024.0), Better::Less)?;
     if report.wants(&NAMES[2..]) {
-        beside(effort, report, &postgres, rebuild).await?;
+        beside(effort, report, &postgres).await?;
     }
     owner.close().await;
     hospital.close().await;
@@ -60,7 +62,7 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
 }
 
 /// How long commands and reads take while the tables are rebuilt, against the same before.
-async fn beside(effort: Effort, report: &Report, postgres: &Postgres, rebuild: Rebuild) -> Result<(), Failure> {
+async fn beside(effort: Effort, report: &Report, postgres: &Postgres) -> Result<(), Failure> {
     let server = Server::start(postgres.settings()).await?;
     let reads = server.patients.iter().map(|it| head("GET", &format!("/api/v1/patients/{it}"), &server.token) + "\r\n");
     let reads = callers(&server, reads.map(String::into_bytes).collect(), 200).await?;
@@ -69,13 +71,13 @@ async fn beside(effort: Effort, report: &Report, postgres: &Postgres, rebuild: R
     answered(&both, effort.time * 4).await?;
     let before = answered(&both, effort.time * 16).await?;
     let mut beside = [Vec::new(), Vec::new()];
-    let rebuilding = tokio::spawn(async move { rebuild.run(&Target::Swap, |_| ()).await });
+    let rebuilding = rebuild_apart(postgres);
     while !rebuilding.is_finished() {
         for (all, more) in beside.iter_mut().zip(answered(&both, Duration::from_secs(1)).await?) {
             all.extend(more);
         }
     }
-    rebuilding.await??;
+    rebuilding.join().map_err(|_| "the rebuild panicked")??;
     for (bench, (mut before, mut beside)) in NAMES[2..].iter().zip(before.into_iter().zip(beside)) {
         let compared = Compared { rate: percentile(&mut beside, 99), floor: percentile(&mut before, 99) };
         let median = Some(percentile(&mut beside, 50));
@@ -83,6 +85,22 @@ async fn beside(effort: Effort, report: &Report, postgres: &Postgres, rebuild: R
     }
     server.stop().await;
     Ok(())
+}
+
+/// Rebuilds the tables on threads of its own, as the program `hims rebuild` does.
+fn rebuild_apart(postgres: &Postgres) -> JoinHandle<Result<(), Failure>> {
+    let (settings, owner) = (postgres.settings(), postgres.owner_options());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("rebuild").enable_all().build()?;
+        runtime.block_on(async move {
+            let hospital = Hospital::open(&settings, Purpose::Inspect).await?;
+            let owner = PgPoolOptions::new().max_connections(4).connect_lazy_with(owner);
+            Rebuild::new(Arc::clone(&hospital.store), owner.clone()).run(&Target::Swap, |_| ()).await?;
+            owner.close().await;
+            hospital.close().await;
+            Ok(())
+        })
+    })
 }
 
 /// Connections, used in turns, since the server closes those that are not used. A request that finds none waits for one,

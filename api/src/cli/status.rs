@@ -17,7 +17,7 @@ use super::{Failure, say};
 use crate::backup::{NoteOf, failed_verification, last};
 use crate::connections::{Primary, Work};
 use crate::database::Database;
-use crate::readers::position_of_replica;
+use crate::readers::positions_of_replicas;
 use crate::scrubs::unscrubbed;
 use crate::{Purpose, Settings};
 
@@ -107,16 +107,13 @@ fn place(address: Option<&str>) -> String {
 
 /// Tells of the replicas that answer reads.
 async fn replicas(settings: &Settings, primary: &Primary) -> Vec<(String, String)> {
-    let mut told = Vec::new();
-    for (number, replica) in (1..).zip(settings.replicas().unwrap_or_default()) {
-        let text = match within(LOOK, async { Ok(position_of_replica(&replica, primary).await) }).await {
-            Ok(Ok(position)) => format!("position {position} of the read tables"),
-            Ok(Err(error)) => format!("not used: {error}"),
-            Err(error) => format!("it does not answer: {error}"),
-        };
-        told.push((format!("replica {number}"), text));
-    }
-    told
+    let replicas = settings.replicas().unwrap_or_default();
+    let positions = positions_of_replicas(&replicas, primary, LOOK).await;
+    let tell = |(number, position): (i32, Result<i64, String>)| {
+        let text = position.map(|it| format!("position {it} of the read tables")).unwrap_or_else(|wrong| wrong);
+        (format!("replica {number}"), text)
+    };
+    (1..).zip(positions).map(tell).collect()
 }
 
 /// Tells of indexes of the log that are being built, or whose build broke off, with the login that builds them.

@@ -336,7 +336,7 @@ impl Hospital {
     /// Whether no other program works with the database.
     pub(crate) async fn is_alone(&self) -> Result<bool, HospitalError> {
         let mut db = self.owner.acquire().await?;
-        Ok(presence::count(&mut db).await? == 1)
+        Ok(presence::programs(&mut db).await?.len() == 1)
     }
 
     /// Returns when the read tables show everything that was recorded so far. Gives up with a warning when the tables

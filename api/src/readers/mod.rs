@@ -6,8 +6,10 @@ mod replica;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hims_event_store::Position;
+use hims_event_store::bounded::within;
 use hims_projections::Table;
 use hims_projections::query::{self, Identity, QueryError};
 use sqlx::PgConnection;
@@ -19,11 +21,24 @@ use self::replica::{Replica, Watch};
 use crate::connections::Primary;
 use crate::slow::{Rows, Slow};
 
-/// The position of the read tables that a replica has.
-///
-/// # Errors
-/// When the server does not answer, or is no replica of the primary.
-pub(crate) async fn position_of_replica(replica: &PgConnectOptions, primary: &Primary) -> Result<Position, QueryError> {
+/// The position of the read tables that each replica has, or in words what is wrong with the replica.
+pub(crate) async fn positions_of_replicas(
+    replicas: &[PgConnectOptions],
+    primary: &Primary,
+    patience: Duration,
+) -> Vec<Result<Position, String>> {
+    let mut told = Vec::with_capacity(replicas.len());
+    for replica in replicas {
+        told.push(match within(patience, async { Ok(position_of_replica(replica, primary).await) }).await {
+            Ok(Ok(position)) => Ok(position),
+            Ok(Err(error)) => Err(format!("is not used: {error}")),
+            Err(error) => Err(format!("does not answer: {error}")),
+        });
+    }
+    told
+}
+
+async fn position_of_replica(replica: &PgConnectOptions, primary: &Primary) -> Result<Position, QueryError> {
     query::position(&mut replica::connect(replica, primary).await?).await
 }
 

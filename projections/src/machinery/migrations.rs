@@ -122,7 +122,7 @@ pub enum MigrationError {
         "other programs of hims work with this database ({0}), such as a server, an import or a rebuild: stop them, then \
          take the migrations back"
     )]
-    Connected(i64),
+    Connected(usize),
     /// Migrations are being taken back, so no other program may work with the database.
     #[error("migrations of this database are being taken back: start again when `hims migrate down` is done")]
     TakingBack,

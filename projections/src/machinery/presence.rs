@@ -117,17 +117,6 @@ pub async fn programs(db: &mut PgConnection) -> Result<Vec<Program>, sqlx::Error
     within(ANSWER, sqlx::query_as(sql).bind(LOCK).fetch_all(db)).await
 }
 
-/// How many programs work with the database.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn count(db: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    let sql = "select count(*) from pg_locks
-                where locktype = 'advisory' and classid = 0 and objid = $1 and objsubid = 1 and granted
-                  and database = (select oid from pg_database where datname = current_database())";
-    sqlx::query_scalar(sql).bind(LOCK).fetch_one(db).await
-}
-
 /// The lock of all programs, held alone: no other program works with the database until this value is dropped.
 pub struct Alone(PgConnection);
 
@@ -142,7 +131,7 @@ impl Alone {
         if try_until(&mut db, "select pg_try_advisory_lock($1)", ENDING).await? {
             return Ok(Self(db));
         }
-        Err(MigrationError::Connected(within(ANSWER, count(&mut db)).await?))
+        Err(MigrationError::Connected(programs(&mut db).await?.len()))
     }
 
     /// Lets other programs work with the database again.

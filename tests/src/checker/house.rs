@@ -43,13 +43,10 @@ impl House {
         let nodes = [0; PROCESSES].map(|_| None);
         let ahead = Arc::new(Mutex::new(TimeDelta::zero()));
         let settings = Settings {
-            bind: ([127, 0, 0, 1], 0).into(),
-            database_url: Some(databases.url("hims")),
+            migration_url: None,
             read_urls: databases.read_urls("hims"),
             redis_url: Some(redis.url()),
-            master_key_file: Some(key_file(&folder)),
-            workers: Some(2),
-            ..Settings::default()
+            ..databases.settings(key_file(&folder))
         };
         let first = Self::process(&settings, folder.path(), &["--demo"]).await;
         let third = Node::start(settings.clone(), surroundings_ahead_by(ahead.clone()), false).await;

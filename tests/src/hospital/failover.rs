@@ -124,14 +124,7 @@ async fn nothing_that_was_answered_is_lost_when_the_standby_takes_over() {
     let rounds = std::env::var("FAILOVER_ROUNDS").map_or(4, |it| it.parse().expect("a number of rounds"));
     let mut pair = Pair::start(false).await;
     let key = scratch("key");
-    let settings = Settings {
-        bind: ([127, 0, 0, 1], 0).into(),
-        database_url: Some(pair.url("hims")),
-        migration_url: Some(pair.url("hims_migrator")),
-        master_key_file: Some(key_file(&key)),
-        workers: Some(2),
-        ..Settings::default()
-    };
+    let settings = pair.settings(key_file(&key));
     let node = Node::start(settings.clone(), hims_api::surroundings(), true).await;
     let nobody = Client::new(node.base.clone(), Arc::default());
     let nurse = nobody.login("nurse").await;

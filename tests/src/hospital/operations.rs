@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hims_api::Settings;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -224,14 +223,7 @@ async fn a_release_that_goes_wrong_is_taken_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_standby_takes_the_place_of_a_lost_primary() {
     let (mut pair, folder) = (Pair::start(false).await, scratch("operations"));
-    let settings = Settings {
-        bind: ([127, 0, 0, 1], 0).into(),
-        database_url: Some(pair.url("hims")),
-        migration_url: Some(pair.url("hims_migrator")),
-        master_key_file: Some(key_file(&folder)),
-        workers: Some(2),
-        ..Settings::default()
-    };
+    let settings = pair.settings(key_file(&folder));
     let node = Node::start(settings.clone(), hims_api::surroundings(), true).await;
     let reception = Client::new(node.base.clone(), Arc::default()).login("reception").await;
     let before = reception.did("register-patient", person("Ottilie", "Nachtigall", 77)).await;

@@ -1,8 +1,9 @@
 //! A primary and a standby that each commit waits for, which change places.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hims_api::Settings;
 use hims_api::embedded::{EmbeddedOptions, EmbeddedPostgres};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 use tempfile::TempDir;
@@ -28,6 +29,10 @@ pub(crate) const STRANDINGS: [Stranding; 4] =
 /// Appends that wait for the standby, each in a statement of its own or at the end of a transaction.
 const APPENDS: &str = "from pg_stat_activity
     where wait_event = 'SyncRep' and usename = 'hims' and (query like '%log.head%' or query ilike 'commit%')";
+
+/// Whether a standby that receives nothing has replayed everything that it has.
+const REPLAYED: &str = "select exists (select from pg_stat_activity
+    where backend_type = 'startup' and wait_event = 'RecoveryRetrieveRetryInterval')";
 
 fn run(command: &mut Command) {
     let output = command.output().expect("the program runs");
@@ -71,7 +76,7 @@ impl Place {
     }
 
     /// The folder with the data of the server.
-    pub(crate) fn data(&self) -> std::path::PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("postgres")
     }
 
@@ -174,6 +179,18 @@ impl Pair {
         format!("postgres://{user}@{}/hims?sslmode=disable&target_session_attrs=read-write", hosts.join(","))
     }
 
+    /// Settings of a node that finds the primary by itself, and may migrate it.
+    pub(crate) fn settings(&self, master_key_file: PathBuf) -> Settings {
+        Settings {
+            bind: ([127, 0, 0, 1], 0).into(),
+            database_url: Some(self.url("hims")),
+            migration_url: Some(self.url("hims_migrator")),
+            master_key_file: Some(master_key_file),
+            workers: Some(2),
+            ..Settings::default()
+        }
+    }
+
     /// The URLs of both servers, of which one is a replica.
     pub(crate) fn read_urls(&self, user: &str) -> Vec<String> {
         self.ports().map(|port| format!("postgres://{user}@127.0.0.1:{port}/hims?sslmode=disable")).collect()
@@ -206,39 +223,40 @@ impl Pair {
         self.standby().tell("alter system set primary_conninfo = ''").await;
         self.standby().tell("select pg_reload_conf()").await;
         self.standby().until("select not exists (select from pg_stat_wal_receiver)").await;
+        self.standby().until(REPLAYED).await;
+        let known = self.standby().position().await;
         let waiting = format!("select exists (select {APPENDS})");
         self.primary().until(&waiting).await;
-        let end = |how| format!("select {how}(pid) {APPENDS}");
-        let known = self.standby().position().await;
         match fate {
-            Stranding::Cancel => self.until_beyond(known, Some(end("pg_cancel_backend"))).await,
-            Stranding::Terminate => self.until_beyond(known, Some(end("pg_terminate_backend"))).await,
-            Stranding::Restart => {
-                let server = self.primary_mut().server.take().expect("the primary runs");
-                server.stop().await;
-                self.start_again(self.primary).await;
-                self.until_beyond(known, None).await;
-                self.primary().until(&waiting).await;
-            }
+            Stranding::Cancel => self.until_beyond(known, "pg_cancel_backend").await,
+            Stranding::Terminate => self.until_beyond(known, "pg_terminate_backend").await,
+            Stranding::Restart => self.restart_beyond(known, &waiting).await,
             Stranding::Detach => {}
         }
     }
 
-    /// Waits until the primary shows more events than the standby ever had.
-    async fn until_beyond(&self, known: i64, end: Option<String>) {
+    /// Ends waits until the primary shows more events than the standby ever had.
+    async fn until_beyond(&self, known: i64, end: &str) {
+        let end = format!("select {end}(pid) {APPENDS}");
         let beyond = async {
-            loop {
-                if let Some(end) = &end {
-                    self.primary().tell(end).await;
-                }
-                if self.primary().position().await > known {
-                    return;
-                }
+            while self.primary().position().await <= known {
+                self.primary().tell(&end).await;
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         };
         let shown = tokio::time::timeout(std::time::Duration::from_mins(1), beyond).await;
         shown.expect("the primary shows commits that the standby lacks");
+    }
+
+    /// Starts the primary anew until it shows more events than the standby ever had. The standby has an append that
+    /// waits if it was cut off before it could say so.
+    async fn restart_beyond(&mut self, known: i64, waiting: &str) {
+        while self.primary().position().await <= known {
+            let server = self.primary_mut().server.take().expect("the primary runs");
+            server.stop().await;
+            self.start_again(self.primary).await;
+            self.primary().until(waiting).await;
+        }
     }
 
     /// Cuts the primary off, and promotes the standby.

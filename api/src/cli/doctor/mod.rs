@@ -21,7 +21,7 @@ use crate::cache::{connect_to_redis, redis_client};
 use crate::connections::Primary;
 use crate::database::Database;
 use crate::keys::keys_of;
-use crate::readers::position_of_replica;
+use crate::readers::positions_of_replicas;
 use crate::wire::Tls;
 use crate::{Purpose, Settings};
 
@@ -102,11 +102,10 @@ async fn replicas(settings: &Settings, primary: &Primary, found: &mut Findings) 
         Ok(replicas) => replicas,
         Err(error) => return found.fault(format!("replicas: HIMS_READ_URLS: {error}")),
     };
-    for (number, replica) in (1..).zip(&replicas) {
-        match within(LOOK, async { Ok(position_of_replica(replica, primary).await) }).await {
-            Ok(Ok(position)) => found.fine(format!("replicas: number {number} has position {position}")),
-            Ok(Err(error)) => found.fault(format!("replicas: number {number} of HIMS_READ_URLS is not used: {error}")),
-            Err(error) => found.fault(format!("replicas: number {number} of HIMS_READ_URLS does not answer: {error}")),
+    for (number, position) in (1..).zip(positions_of_replicas(&replicas, primary, LOOK).await) {
+        match position {
+            Ok(position) => found.fine(format!("replicas: number {number} has position {position}")),
+            Err(wrong) => found.fault(format!("replicas: number {number} of HIMS_READ_URLS {wrong}")),
         }
     }
 }
