@@ -13,6 +13,7 @@ use sqlx::{FromRow, Postgres as Database, Row as _};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use crate::catalogue;
 use crate::client::Client;
 use crate::floor::Floor;
 use crate::postgres::Postgres;
@@ -21,11 +22,12 @@ use crate::server::Server;
 use crate::workload::{Compared, compare, percentile, rate};
 use crate::{Effort, Failure};
 
-pub(crate) const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 9] = [
     "vital-signs-http",
     "vital-signs-lag",
     "row-by-id",
     "catalogue",
+    "catalogue-redis",
     "recorded-row",
     "recorded-list",
     "recorded-size",
@@ -46,9 +48,12 @@ pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> 
         row_by_id(effort, report, &postgres, &server).await?;
     }
     if report.wants(&NAMES[3..4]) {
-        catalogue(effort, report, &server).await?;
+        catalogue::in_memory(effort, report, &server).await?;
     }
-    if report.wants(&NAMES[4..]) {
+    if report.wants(&NAMES[4..5]) {
+        catalogue::in_redis(effort, report, (&postgres, &server)).await?;
+    }
+    if report.wants(&NAMES[5..]) {
         recorded(effort, report, (&postgres, &server)).await?;
     }
     server.stop().await;
@@ -178,20 +183,6 @@ async fn row_by_id(effort: Effort, report: &Report, postgres: &Postgres, server:
     Ok(())
 }
 
-/// Lists of catalogues that are remembered, beside the same lists read from the tables.
-async fn catalogue(effort: Effort, report: &Report, server: &Server) -> Result<(), Failure> {
-    let lists = ["departments?limit=50", "rooms?limit=50", "medications?limit=50", "lab-tests?limit=50", "user-roles"];
-    let get = |list: &str, more: &str| {
-        let head = head("GET", &format!("/api/v1/{list}"), &server.token);
-        format!("{head}{more}\r\n").into_bytes()
-    };
-    let of = |more: &str| lists.iter().map(|list| get(list, more)).collect();
-    let read = callers(server, of("cache-control: no-cache\r\n"), 200).await?;
-    let remembered = callers(server, of(""), 200).await?;
-    let compared = in_turns(effort, read, remembered).await?;
-    Ok(report.write(compared.figure("catalogue", "/s", 2.0), Better::More)?)
-}
-
 /// Rows and lists of 50 whose reads are recorded, beside the same of another server that does not record them.
 async fn recorded(effort: Effort, report: &Report, (postgres, server): (&Postgres, &Server)) -> Result<(), Failure> {
     let recording = Postgres::start().await?;
@@ -201,7 +192,7 @@ async fn recorded(effort: Effort, report: &Report, (postgres, server): (&Postgre
         record_some(server).await?;
     }
     let before = Written::so_far(&recording).await?;
-    for (bench, is_list) in NAMES[4..6].iter().zip([false, true]) {
+    for (bench, is_list) in NAMES[5..7].iter().zip([false, true]) {
         let mut asking = Vec::with_capacity(both.len());
         for (postgres, server) in both {
             let get = |path: String| {
@@ -254,7 +245,7 @@ impl Written {
 }
 
 /// Compares two groups of callers, which send their requests in turns.
-async fn in_turns(effort: Effort, floor: Vec<Caller>, measured: Vec<Caller>) -> Result<Compared, Failure> {
+pub(crate) async fn in_turns(effort: Effort, floor: Vec<Caller>, measured: Vec<Caller>) -> Result<Compared, Failure> {
     let (mut floor, mut measured) = (Some(floor), Some(measured));
     compare(effort, async |time| sent(time, &mut floor).await, async |time| sent(time, &mut measured).await).await
 }

@@ -8,6 +8,7 @@
 //! | `append-1` | appends to new streams, one caller | once the floor of one connection |
 //! | `append-32`, `append-256` | the same, so many callers | 2.35 and 6 times the floor |
 //! | `append-open-500`, `-1000`, `-5000` | so many appends due per second, 99th percentile | that of INSERTs due alike |
+//! | `append-long` | appends of 256 callers to a log of 20 million events | 0.95 of one of a million |
 //! | `append-refused` | the same with half of the requests refused | 0.7 of none refused |
 //! | `load-decide-append` | commands on 5,000 streams of 10 events | 2.1 times the floor |
 //! | `hot-lot` | commands of 64 callers on one stream, none refused | 0.5 of the floor of one connection |
@@ -15,6 +16,7 @@
 //! | `vital-signs-lag` | meanwhile: from the answer until the read tables have it, 99th percentile | under 250 ms |
 //! | `row-by-id` | a row over HTTP under row-level security | 0.5 of the same statement without HTTP |
 //! | `catalogue` | lists of catalogues over HTTP that are remembered | 2 times the same read from the tables |
+//! | `catalogue-redis` | such lists that another node has put into Redis | those read from the tables |
 //! | `recorded-row`, `recorded-list` | rows and lists of 50 whose reads are recorded | 0.5 of those that are not |
 //! | `recorded-size`, `-wal` | bytes of the database and of the WAL for each of these reads | 3,000 |
 //! | `consultation-journey` | consultations of 12 commands over HTTP, 32 doctors, everything on | 0.2 of the floor's twelfth |
@@ -27,7 +29,6 @@
 //! | `generate-memory` | meanwhile: the memory of the program | under 2 GiB |
 //! | `generate-append` | appends of 256 callers to the log of such a hospital | 0.9 of the smallest scale |
 //! | `generate-commands` | commands of 32 callers there, each on a stream of 10 events | 0.9 of the smallest scale |
-//! | `append-20000000` | appends of 256 callers to a log of 20 million events | 0.95 of one of 1.4 million |
 //! | `generate-search` | each search and list of Appendix B in such a hospital, 99th percentile | under 50 ms |
 //! | `slots` | free slots over a year of bookings, 99th percentile | under 20 ms |
 //! | `import-interactions` | a thesaurus of 33,172 pairs of ingredients, until the read tables have it | under 10 s |
@@ -40,6 +41,7 @@
 //! request was due, also if the request was sent late.
 
 mod append;
+mod catalogue;
 mod client;
 mod commands;
 mod consultation;
@@ -49,8 +51,10 @@ mod http;
 mod interactions;
 mod journey;
 mod lists;
+mod long_log;
 mod postgres;
 mod rebuild;
+mod redis;
 mod report;
 mod server;
 mod slots;
@@ -80,6 +84,8 @@ struct Effort {
     events: usize,
     /// How long each list is read, in a hospital of so many patients.
     lists: &'static [(u32, Duration)],
+    /// The lengths of the log to which is appended.
+    lengths: [i64; 2],
     /// The scales of the hospitals that are generated, the smallest first.
     scales: &'static [f64],
 }
@@ -89,6 +95,7 @@ const FULL: Effort = Effort {
     time: Duration::from_secs(1),
     events: 1_000_000,
     lists: &[(10_000, Duration::from_millis(500)), (100_000, Duration::from_secs(1))],
+    lengths: [1_000_000, 20_000_000],
     scales: &[0.01, 0.1, 1.0],
 };
 const QUICK: Effort = Effort {
@@ -96,6 +103,7 @@ const QUICK: Effort = Effort {
     time: Duration::from_millis(400),
     events: 100_000,
     lists: &[(10_000, Duration::from_millis(200))],
+    lengths: [10_000, 200_000],
     scales: &[0.01, 0.03],
 };
 
@@ -115,6 +123,9 @@ async fn run(effort: Effort, report: Report) -> Result<(), Failure> {
     tracing_subscriber::fmt().with_env_filter("info,sqlx=warn").with_writer(std::io::sink).init();
     if report.wants(&append::NAMES) {
         append::run(effort, &report).await?;
+    }
+    if report.wants(&long_log::NAMES) {
+        long_log::run(effort, &report).await?;
     }
     if report.wants(&commands::NAMES) {
         commands::run(effort, &report).await?;

@@ -33,11 +33,22 @@ pub(crate) struct Server {
 
 /// Stops a server when it is awaited.
 type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// The bearer token of a doctor, and patients.
+type Known = (String, Vec<Uuid>);
 type Ready = (SocketAddr, String, Vec<Uuid>, watch::Receiver<Position>, Stop);
 
 impl Server {
     /// Starts it on a runtime of its own, as `hims serve` does.
     pub(crate) async fn start(settings: Settings) -> Result<Self, Failure> {
+        Self::run(settings, None).await
+    }
+
+    /// Starts another one on the database of a server, which has the doctor and the patients.
+    pub(crate) async fn start_beside(settings: Settings, other: &Self) -> Result<Self, Failure> {
+        Self::run(settings, Some((other.token.clone(), other.patients.clone()))).await
+    }
+
+    async fn run(settings: Settings, known: Option<Known>) -> Result<Self, Failure> {
         let (sender, ready) = oneshot::channel::<Result<Ready, String>>();
         let thread = std::thread::spawn(move || {
             let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -45,7 +56,7 @@ impl Server {
                 Err(error) => return drop(sender.send(Err(error.to_string()))),
             };
             runtime.block_on(async move {
-                match open(&settings).await {
+                match open(&settings, known).await {
                     Err(error) => drop(sender.send(Err(error.to_string()))),
                     Ok((listening, ready)) => {
                         drop(sender.send(Ok(ready)));
@@ -68,8 +79,20 @@ impl Server {
     }
 }
 
-async fn open(settings: &Settings) -> Result<(server::Listening, Ready), Failure> {
-    let hospital = Hospital::open(settings, Purpose::Work).await?;
+async fn open(settings: &Settings, known: Option<Known>) -> Result<(server::Listening, Ready), Failure> {
+    let hospital = Hospital::open(settings, Purpose::Serve).await?;
+    let (token, patients) = match known {
+        Some(known) => known,
+        None => fill(&hospital).await?,
+    };
+    let read_position = hospital.runner.as_ref().ok_or("nothing is projected")?.position.clone();
+    let listening = server::listen(settings, hospital)?;
+    let ready: Ready = (listening.address, token, patients, read_position, Box::pin(listening.stop()));
+    Ok((listening, ready))
+}
+
+/// Makes a doctor, who is answered as a bearer token, and patients.
+async fn fill(hospital: &Hospital) -> Result<Known, Failure> {
     hospital.fill_with_demo().await?;
     let mut patients = Vec::with_capacity(PATIENTS);
     for nth in 0..PATIENTS {
@@ -83,14 +106,5 @@ async fn open(settings: &Settings) -> Result<(server::Listening, Ready), Failure
     }
     let password = Password::new("demo-hims-2026");
     let session = hospital.login.start("doctor@demo.hims", &password, None, (None, None)).await?;
-    let read_position = hospital.runner.as_ref().ok_or("nothing is projected")?.position.clone();
-    let listening = server::listen(settings, hospital)?;
-    let ready: Ready = (
-        listening.address,
-        session.token.expose_secret().to_owned(),
-        patients,
-        read_position,
-        Box::pin(listening.stop()),
-    );
-    Ok((listening, ready))
+    Ok((session.token.expose_secret().to_owned(), patients))
 }

@@ -20,7 +20,7 @@ use crate::report::{Better, Figure, Report};
 use crate::workload::Compared;
 use crate::{Effort, Failure};
 
-pub(crate) const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 7] = [
     "generate",
     "generate-rebuild",
     "generate-memory",
@@ -28,11 +28,7 @@ pub(crate) const NAMES: [&str; 8] = [
     "generate-append",
     "generate-commands",
     "generate-search",
-    "append-20000000",
 ];
-
-/// The length of the log to which `append-20000000` appends.
-const LONG: i64 = 20_000_000;
 
 const SEED: u64 = 1;
 const CALLERS: usize = 256;
@@ -50,16 +46,11 @@ impl Progress for Parts {
 }
 
 pub(crate) async fn run(effort: Effort, report: &Report) -> Result<(), Failure> {
-    let (mut smallest, mut of_a_million) = (None, None);
+    let mut smallest = None;
     for &scale in effort.scales {
         let postgres = Postgres::start().await?;
-        let (events, rates) = measure(effort, report, &postgres, (scale, smallest)).await?;
+        let rates = measure(effort, report, &postgres, (scale, smallest)).await?;
         smallest = smallest.or(Some(rates));
-        // The hospital of a tenth has 1.4 million events.
-        of_a_million = of_a_million.or((events > 1_000_000).then_some(rates.appended));
-        if let Some(floor) = of_a_million.filter(|_| events > LONG / 2 && report.wants(&["append-20000000"])) {
-            to_a_long_log(effort, report, &postgres, floor).await?;
-        }
         postgres.stop().await;
     }
     Ok(())
@@ -72,13 +63,13 @@ struct Rates {
     commands: f64,
 }
 
-/// Generates a hospital and measures it. Answers how many events were made, and the rates.
+/// Generates a hospital and measures it.
 async fn measure(
     effort: Effort,
     report: &Report,
     postgres: &Postgres,
     (scale, smallest): (f64, Option<Rates>),
-) -> Result<(i64, Rates), Failure> {
+) -> Result<Rates, Failure> {
     let part = format!("scale {scale}");
     let figure = |bench, rate, unit| Figure { bench, part: Some(&part), rate, unit, ..Figure::default() };
     let parts = Parts::default();
@@ -114,18 +105,7 @@ async fn measure(
         let compared = Compared { rate, floor };
         report.write(Figure { part: Some(&part), ..compared.figure(bench, "/s", 0.9) }, Better::More)?;
     }
-    Ok((made.events, rates))
-}
-
-/// Appends until the log is long, and compares the rate then with that of a log of a million events.
-async fn to_a_long_log(effort: Effort, report: &Report, postgres: &Postgres, floor: f64) -> Result<(), Failure> {
-    let store = postgres.store().await?;
-    while store.current_head().await? < LONG {
-        begin(&store, CALLERS, effort.time * 10).await?;
-    }
-    let compared = Compared { rate: begin(&store, CALLERS, effort.time * 4).await?, floor };
-    store.shutdown().await;
-    Ok(report.write(compared.figure("append-20000000", "/s", 0.95), Better::More)?)
+    Ok(rates)
 }
 
 /// A patient who is looked for, and a visit of the patient.

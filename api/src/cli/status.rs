@@ -110,7 +110,7 @@ async fn replicas(settings: &Settings, primary: &Primary) -> Vec<(String, String
     let replicas = settings.replicas().unwrap_or_default();
     let positions = positions_of_replicas(&replicas, primary, LOOK).await;
     let tell = |(number, position): (i32, Result<i64, String>)| {
-        let text = position.map(|it| format!("position {it} of the read tables")).unwrap_or_else(|wrong| wrong);
+        let text = position.map_or_else(|wrong| wrong, |it| format!("position {it} of the read tables"));
         (format!("replica {number}"), text)
     };
     (1..).zip(positions).map(tell).collect()

@@ -204,8 +204,9 @@ fn memory_bytes() -> u64 {
 /// command line of the server.
 fn tunable_settings(options: &EmbeddedOptions, memory: u64) -> String {
     let megabytes = memory >> 20;
-    let (shared_buffers, max_wal_size) =
-        if options.durable { ((megabytes / 6).clamp(128, 8192), 4096) } else { (128, 1024) };
+    // While a new segment of the WAL is made, all commits wait; from `min_wal_size` segments are used again.
+    let (shared_buffers, min_wal_size, max_wal_size) =
+        if options.durable { ((megabytes / 6).clamp(128, 8192), 1024, 4096) } else { (128, 256, 1024) };
     format!(
         "\n# HIMS: defaults for a hospital's server. You may change them; a restart applies the changes.\n\
          max_connections = {}\n\
@@ -213,7 +214,7 @@ fn tunable_settings(options: &EmbeddedOptions, memory: u64) -> String {
          effective_cache_size = {}MB\n\
          maintenance_work_mem = {}MB\n\
          max_wal_size = {max_wal_size}MB\n\
-         min_wal_size = 256MB\n\
+         min_wal_size = {min_wal_size}MB\n\
          wal_buffers = 16MB\n\
          checkpoint_timeout = 15min\n\
          wal_compression = on\n\
