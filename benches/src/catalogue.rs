@@ -42,7 +42,7 @@ pub(crate) async fn in_redis(
     (postgres, server): (&Postgres, &Server),
 ) -> Result<(), Failure> {
     let redis = Redis::start().await?;
-    let settings = Settings { redis_url: Some(redis.url()), ..postgres.settings() };
+    let settings = Settings { redis_url: Some(redis.url()), ..postgres.settings_of_node() };
     let [reading, sharing] =
         [Server::start_beside(settings.clone(), server).await?, Server::start_beside(settings, server).await?];
     // Different words for the same answer, so that no question is asked again.

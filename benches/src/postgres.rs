@@ -46,6 +46,14 @@ impl Postgres {
         }
     }
 
+    /// Settings of a node that finds this server by its URL.
+    pub(crate) fn settings_of_node(&self) -> Settings {
+        let options = self.server.connect_options();
+        let folder = options.get_socket().map(|it| it.display().to_string()).unwrap_or_default();
+        let url = |login| Some(format!("postgres:///hims?host={folder}&user={login}&sslmode=disable"));
+        Settings { database_url: url("hims"), migration_url: url("hims_migrator"), ..self.settings() }
+    }
+
     /// Connections of the login for migrations, which is a member of the roles that own the log and the read tables.
     pub(crate) fn owner(&self, connections: u32) -> PgPool {
         PgPoolOptions::new().max_connections(connections).connect_lazy_with(self.owner_options())

@@ -40,15 +40,15 @@ type Ready = (SocketAddr, String, Vec<Uuid>, watch::Receiver<Position>, Stop);
 impl Server {
     /// Starts it on a runtime of its own, as `hims serve` does.
     pub(crate) async fn start(settings: Settings) -> Result<Self, Failure> {
-        Self::run(settings, None).await
+        Self::run(settings, Purpose::Work, None).await
     }
 
-    /// Starts another one on the database of a server, which has the doctor and the patients.
+    /// Starts another node on the database of a server, which has the doctor and the patients.
     pub(crate) async fn start_beside(settings: Settings, other: &Self) -> Result<Self, Failure> {
-        Self::run(settings, Some((other.token.clone(), other.patients.clone()))).await
+        Self::run(settings, Purpose::Serve, Some((other.token.clone(), other.patients.clone()))).await
     }
 
-    async fn run(settings: Settings, known: Option<Known>) -> Result<Self, Failure> {
+    async fn run(settings: Settings, purpose: Purpose, known: Option<Known>) -> Result<Self, Failure> {
         let (sender, ready) = oneshot::channel::<Result<Ready, String>>();
         let thread = std::thread::spawn(move || {
             let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -56,7 +56,7 @@ impl Server {
                 Err(error) => return drop(sender.send(Err(error.to_string()))),
             };
             runtime.block_on(async move {
-                match open(&settings, known).await {
+                match open(&settings, purpose, known).await {
                     Err(error) => drop(sender.send(Err(error.to_string()))),
                     Ok((listening, ready)) => {
                         drop(sender.send(Ok(ready)));
@@ -79,8 +79,12 @@ impl Server {
     }
 }
 
-async fn open(settings: &Settings, known: Option<Known>) -> Result<(server::Listening, Ready), Failure> {
-    let hospital = Hospital::open(settings, Purpose::Serve).await?;
+async fn open(
+    settings: &Settings,
+    purpose: Purpose,
+    known: Option<Known>,
+) -> Result<(server::Listening, Ready), Failure> {
+    let hospital = Hospital::open(settings, purpose).await?;
     let (token, patients) = match known {
         Some(known) => known,
         None => fill(&hospital).await?,
