@@ -250,8 +250,8 @@ async fn roles_follow_from_the_claim_at_each_login() {
     with_groups("4711", "choir").await.problem(401, "no-role");
     let session = with_groups("4711", "ward,physicians").await;
     assert_eq!(session.done()["user"]["role"], "doctor");
-    let row = admin.row("users", &user(NURSE)).await;
-    assert_eq!(row["role_id"], json!(role("doctor")));
+    // A login tells no position to wait for.
+    admin.row_until("users", &user(NURSE), |it| it["role_id"] == json!(role("doctor"))).await;
     let both = nobody.with_token(&token(&session)).get("sessions/current").await.done()["permissions"].clone();
     assert!(both["create"].as_array().is_some_and(|it| it.contains(&json!("prescriptions"))), "{both}");
     let session = with_groups("4711", "ward").await;
