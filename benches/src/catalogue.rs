@@ -1,7 +1,8 @@
 //! Lists of catalogues that a node remembers, and those that nodes share in Redis, beside the same lists read from the
 //! tables.
 
-use std::time::Instant;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use hims_api::Settings;
 use tokio::task::JoinSet;
@@ -47,19 +48,19 @@ pub(crate) async fn in_redis(
         [Server::start_beside(settings.clone(), server).await?, Server::start_beside(settings, server).await?];
     // Different words for the same answer, so that no question is asked again.
     let each = u32::try_from(effort.time.as_millis() / 2)?;
-    let questions = |of: std::ops::Range<u32>| {
+    let questions = |of: Range<u32>| {
         let lists = LISTS.iter().flat_map(move |list| of.clone().map(move |nth| (list, nth)));
         lists.map(|(list, nth)| get(server, list, &format!("&created_at_from=2001-01-01T00:00:00.{nth:06}Z"), ""))
     };
     // Both nodes look at the contents of the catalogues, and take up Redis.
     for server in [&reading, &sharing] {
         asked(server, questions(0..50).collect()).await?;
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let asked_for: Vec<_> = questions(50..50 + each).collect();
     let floor = asked(&reading, asked_for.clone()).await?;
     // What was read last is remembered a moment later.
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let (before, count) = (redis.hits().await?, u32::try_from(asked_for.len())?);
     let rate = asked(&sharing, asked_for).await?;
     let hits = redis.hits().await? - before;

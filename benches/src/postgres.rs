@@ -7,7 +7,7 @@ use hims_api::Settings;
 use hims_api::embedded::{EmbeddedOptions, EmbeddedPostgres};
 use hims_event_store::{MasterKey, PgEventStore, PgOptions, Upcasters};
 use hims_projections::{READ_SCHEMA, migrations};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use tempfile::TempDir;
 
@@ -56,12 +56,7 @@ impl Postgres {
 
     /// Connections of the login for migrations, which is a member of the roles that own the log and the read tables.
     pub(crate) fn owner(&self, connections: u32) -> PgPool {
-        PgPoolOptions::new().max_connections(connections).connect_lazy_with(self.owner_options())
-    }
-
-    /// How that login connects.
-    pub(crate) fn owner_options(&self) -> PgConnectOptions {
-        self.server.migration_options()
+        PgPoolOptions::new().max_connections(connections).connect_lazy_with(self.server.migration_options())
     }
 
     /// Connections that row-level security does not hold back.

@@ -11,7 +11,6 @@ use hims_commands::medication::AddMedication;
 use hims_commands::{Caller, Password, Request};
 use hims_projections::{Rebuild, Target, migrations};
 use serde_json::json;
-use sqlx::postgres::PgPoolOptions;
 use tokio::sync::Semaphore;
 
 use crate::http::{Caller as Visitor, callers, head, posts};
@@ -89,14 +88,13 @@ async fn beside(effort: Effort, report: &Report, postgres: &Postgres) -> Result<
 
 /// Rebuilds the tables on threads of its own, as the program `hims rebuild` does.
 fn rebuild_apart(postgres: &Postgres) -> JoinHandle<Result<(), Failure>> {
-    let (settings, owner) = (postgres.settings(), postgres.owner_options());
+    let settings = postgres.settings();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("rebuild").enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async move {
             let hospital = Hospital::open(&settings, Purpose::Inspect).await?;
-            let owner = PgPoolOptions::new().max_connections(4).connect_lazy_with(owner);
-            Rebuild::new(Arc::clone(&hospital.store), owner.clone()).run(&Target::Swap, |_| ()).await?;
-            owner.close().await;
+            let rebuild = Rebuild::new(Arc::clone(&hospital.store), hospital.owner.clone());
+            rebuild.run(&Target::Swap, |_| ()).await?;
             hospital.close().await;
             Ok(())
         })
